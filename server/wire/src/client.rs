@@ -1,0 +1,753 @@
+//! What clients and servers say to each other.
+//!
+//! Each frame is a 32-bit length and its payload. The first frame of a connection is a
+//! [`ConnectRequest`], answered by a [`ConnectResponse`]; after it each request is a
+//! [`RequestHeader`] and the record of its [`OpCode`], each reply a [`ReplyHeader`] and, if its
+//! error is 0, the record of the answer.
+
+use bytes::Bytes;
+
+use crate::acl::{Acl, Id};
+use crate::ids::{SessionId, Zxid};
+use crate::jute::{DecodeError, Reader, Record, records};
+use crate::stat::Stat;
+
+/// Request numbers with a fixed meaning.
+pub mod xid {
+    /// A watch event.
+    pub const NOTIFICATION: i32 = -1;
+    /// A ping.
+    pub const PING: i32 = -2;
+    /// Credentials.
+    pub const AUTH: i32 = -4;
+    /// Watches set again after a reconnect.
+    pub const SET_WATCHES: i32 = -8;
+}
+
+macro_rules! codes {
+    ($(#[$meta:meta])* $name:ident { $( $(#[$vmeta:meta])* $variant:ident = $value:literal ),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(i32)]
+        #[allow(missing_docs)]
+        pub enum $name { $( $(#[$vmeta])* $variant = $value, )* }
+
+        impl $name {
+            /// All of them.
+            pub const ALL: &[Self] = &[$( Self::$variant, )*];
+
+            /// The number on the wire.
+            #[must_use]
+            pub const fn code(self) -> i32 {
+                self as i32
+            }
+
+            /// The one with this number.
+            #[must_use]
+            pub const fn from_code(code: i32) -> Option<Self> {
+                match code {
+                    $( $value => Some(Self::$variant), )*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    /// What a request asks for.
+    OpCode {
+        Notification = 0,
+        Create = 1,
+        Delete = 2,
+        Exists = 3,
+        GetData = 4,
+        SetData = 5,
+        GetAcl = 6,
+        SetAcl = 7,
+        GetChildren = 8,
+        Sync = 9,
+        Ping = 11,
+        GetChildren2 = 12,
+        Check = 13,
+        Multi = 14,
+        Create2 = 15,
+        Reconfig = 16,
+        CheckWatches = 17,
+        RemoveWatches = 18,
+        CreateContainer = 19,
+        DeleteContainer = 20,
+        CreateTtl = 21,
+        MultiRead = 22,
+        Auth = 100,
+        SetWatches = 101,
+        Sasl = 102,
+        GetEphemerals = 103,
+        GetAllChildrenNumber = 104,
+        SetWatches2 = 105,
+        AddWatch = 106,
+        WhoAmI = 107,
+        CreateSession = -10,
+        CloseSession = -11,
+        Error = -1,
+    }
+}
+
+codes! {
+    /// What a reply's header says went wrong.
+    ErrorCode {
+        Ok = 0,
+        SystemError = -1,
+        RuntimeInconsistency = -2,
+        DataInconsistency = -3,
+        ConnectionLoss = -4,
+        MarshallingError = -5,
+        Unimplemented = -6,
+        OperationTimeout = -7,
+        BadArguments = -8,
+        UnknownSession = -12,
+        NewConfigNoQuorum = -13,
+        ReconfigInProgress = -14,
+        ApiError = -100,
+        NoNode = -101,
+        NoAuth = -102,
+        BadVersion = -103,
+        NoChildrenForEphemerals = -108,
+        NodeExists = -110,
+        NotEmpty = -111,
+        SessionExpired = -112,
+        InvalidCallback = -113,
+        InvalidAcl = -114,
+        AuthFailed = -115,
+        SessionMoved = -118,
+        NotReadOnly = -119,
+        EphemeralOnLocalSession = -120,
+        NoWatcher = -121,
+        RequestTimeout = -122,
+        ReconfigDisabled = -123,
+        SessionClosedRequireSaslAuth = -124,
+        QuotaExceeded = -125,
+        ThrottledOp = -127,
+    }
+}
+
+codes! {
+    /// What happened to a watched path.
+    EventType {
+        None = -1,
+        NodeCreated = 1,
+        NodeDeleted = 2,
+        NodeDataChanged = 3,
+        NodeChildrenChanged = 4,
+        DataWatchRemoved = 5,
+        ChildWatchRemoved = 6,
+        PersistentWatchRemoved = 7,
+    }
+}
+
+codes! {
+    /// What kind of znode a create makes.
+    CreateMode {
+        Persistent = 0,
+        Ephemeral = 1,
+        PersistentSequential = 2,
+        EphemeralSequential = 3,
+        Container = 4,
+        PersistentWithTtl = 5,
+        PersistentSequentialWithTtl = 6,
+    }
+}
+
+impl CreateMode {
+    /// Whether the parent's counter is appended to the name.
+    #[must_use]
+    pub const fn is_sequential(self) -> bool {
+        matches!(
+            self,
+            Self::PersistentSequential
+                | Self::EphemeralSequential
+                | Self::PersistentSequentialWithTtl
+        )
+    }
+
+    /// Whether the znode goes with its session.
+    #[must_use]
+    pub const fn is_ephemeral(self) -> bool {
+        matches!(self, Self::Ephemeral | Self::EphemeralSequential)
+    }
+}
+
+/// The first frame of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectRequest {
+    /// Always 0.
+    pub protocol_version: i32,
+    /// The newest zxid that this client has seen; a server that is behind it refuses.
+    pub last_zxid_seen: Zxid,
+    /// The session timeout wanted, milliseconds.
+    pub timeout: i32,
+    /// The session to go on with, 0 for a new one.
+    pub session_id: SessionId,
+    /// The session's password, 16 bytes.
+    pub password: Bytes,
+    /// Whether a read-only server will do; `None` from clients older than 3.4, which must not be
+    /// sent the flag either.
+    pub read_only: Option<bool>,
+}
+
+impl Record for ConnectRequest {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.protocol_version.encode(out);
+        self.last_zxid_seen.encode(out);
+        self.timeout.encode(out);
+        self.session_id.encode(out);
+        self.password.encode(out);
+        if let Some(read_only) = self.read_only {
+            read_only.encode(out);
+        }
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            protocol_version: reader.read()?,
+            last_zxid_seen: reader.read()?,
+            timeout: reader.read()?,
+            session_id: reader.read()?,
+            password: reader.read()?,
+            read_only: if reader.remaining() == 0 {
+                None
+            } else {
+                Some(reader.read()?)
+            },
+        })
+    }
+}
+
+/// The answer to a [`ConnectRequest`]. All zero for a session that is no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectResponse {
+    /// Always 0.
+    pub protocol_version: i32,
+    /// The session timeout granted, milliseconds.
+    pub timeout: i32,
+    /// The session.
+    pub session_id: SessionId,
+    /// Its password, 16 bytes.
+    pub password: Bytes,
+    /// Whether this server is read-only; `None` if the client did not send its own flag.
+    pub read_only: Option<bool>,
+}
+
+impl Record for ConnectResponse {
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.protocol_version.encode(out);
+        self.timeout.encode(out);
+        self.session_id.encode(out);
+        self.password.encode(out);
+        if let Some(read_only) = self.read_only {
+            read_only.encode(out);
+        }
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(Self {
+            protocol_version: reader.read()?,
+            timeout: reader.read()?,
+            session_id: reader.read()?,
+            password: reader.read()?,
+            read_only: if reader.remaining() == 0 {
+                None
+            } else {
+                Some(reader.read()?)
+            },
+        })
+    }
+}
+
+records! {
+    /// Before each request.
+    #[derive(Copy)]
+    RequestHeader {
+        /// The client's number for the request, or one of [`xid`].
+        xid: i32,
+        /// An [`OpCode`], perhaps one that does not exist.
+        op: i32,
+    }
+    /// Before each reply and event.
+    #[derive(Copy)]
+    ReplyHeader {
+        /// The request's number, or one of [`xid`].
+        xid: i32,
+        /// The newest zxid that the answer reflects.
+        zxid: Zxid,
+        /// An [`ErrorCode`].
+        err: i32,
+    }
+    /// create, create2 and createContainer.
+    CreateRequest {
+        /// The path wanted, without sequence suffix.
+        path: String,
+        /// Its data.
+        data: Option<Bytes>,
+        /// Its ACL.
+        acl: Vec<Acl>,
+        /// A [`CreateMode`].
+        flags: i32,
+    }
+    /// createTTL.
+    CreateTtlRequest {
+        /// As in [`CreateRequest`].
+        path: String,
+        /// As in [`CreateRequest`].
+        data: Option<Bytes>,
+        /// As in [`CreateRequest`].
+        acl: Vec<Acl>,
+        /// As in [`CreateRequest`].
+        flags: i32,
+        /// Milliseconds.
+        ttl: i64,
+    }
+    /// The answer to create.
+    CreateResponse {
+        /// The path made.
+        path: String,
+    }
+    /// The answer to create2 and its kin.
+    Create2Response {
+        /// The path made.
+        path: String,
+        /// Its state.
+        stat: Stat,
+    }
+    /// delete.
+    DeleteRequest {
+        /// Whom.
+        path: String,
+        /// The version that it must have, -1 for any.
+        version: i32,
+    }
+    /// exists, getData, getChildren, getChildren2: a path, and whether to watch it.
+    PathRequest {
+        /// Whose.
+        path: String,
+        /// Whether to set a watch.
+        watch: bool,
+    }
+    /// getACL, sync, getEphemerals (a prefix), getAllChildrenNumber, deleteContainer.
+    BarePath {
+        /// Whose.
+        path: String,
+    }
+    /// The answer to exists, setData and setACL.
+    StatResponse {
+        /// The state.
+        stat: Stat,
+    }
+    /// The answer to getData and reconfig.
+    GetDataResponse {
+        /// The data.
+        data: Option<Bytes>,
+        /// The state.
+        stat: Stat,
+    }
+    /// setData.
+    SetDataRequest {
+        /// Whose.
+        path: String,
+        /// What.
+        data: Option<Bytes>,
+        /// The version that it must have, -1 for any.
+        version: i32,
+    }
+    /// setACL.
+    SetAclRequest {
+        /// Whose.
+        path: String,
+        /// What.
+        acl: Vec<Acl>,
+        /// The ACL version that it must have, -1 for any.
+        version: i32,
+    }
+    /// The answer to getACL.
+    GetAclResponse {
+        /// The list, digests masked for those without ADMIN.
+        acl: Vec<Acl>,
+        /// The state.
+        stat: Stat,
+    }
+    /// The answer to getChildren.
+    GetChildrenResponse {
+        /// Names, in no promised order.
+        children: Vec<String>,
+    }
+    /// The answer to getChildren2.
+    GetChildren2Response {
+        /// Names, in no promised order.
+        children: Vec<String>,
+        /// The state.
+        stat: Stat,
+    }
+    /// check, inside a multi.
+    CheckVersionRequest {
+        /// Whose.
+        path: String,
+        /// The version that it must have, -1 for any.
+        version: i32,
+    }
+    /// The answer to sync.
+    SyncResponse {
+        /// The path asked for.
+        path: String,
+    }
+    /// auth.
+    AuthPacket {
+        /// Always 0.
+        kind: i32,
+        /// The scheme's name.
+        scheme: String,
+        /// What the scheme wants to know.
+        auth: Option<Bytes>,
+    }
+    /// sasl, both ways.
+    SaslToken {
+        /// The mechanism's own bytes.
+        token: Option<Bytes>,
+    }
+    /// setWatches.
+    SetWatches {
+        /// What the client has seen.
+        relative_zxid: Zxid,
+        /// Paths with data watches.
+        data: Vec<String>,
+        /// Paths with exists watches on absent znodes.
+        exist: Vec<String>,
+        /// Paths with child watches.
+        child: Vec<String>,
+    }
+    /// setWatches2.
+    SetWatches2 {
+        /// What the client has seen.
+        relative_zxid: Zxid,
+        /// As in [`SetWatches`].
+        data: Vec<String>,
+        /// As in [`SetWatches`].
+        exist: Vec<String>,
+        /// As in [`SetWatches`].
+        child: Vec<String>,
+        /// Paths with persistent watches.
+        persistent: Vec<String>,
+        /// Paths with persistent recursive watches.
+        persistent_recursive: Vec<String>,
+    }
+    /// addWatch.
+    AddWatchRequest {
+        /// Whom.
+        path: String,
+        /// 0 persistent, 1 persistent recursive.
+        mode: i32,
+    }
+    /// removeWatches and checkWatches.
+    WatchesRequest {
+        /// Whose.
+        path: String,
+        /// 1 children, 2 data, 3 any, 4 persistent, 5 persistent recursive.
+        kind: i32,
+    }
+    /// The answer to addWatch, and to a failed part of a multi.
+    #[derive(Copy)]
+    ErrorResponse {
+        /// An [`ErrorCode`].
+        err: i32,
+    }
+    /// The answer to getEphemerals.
+    GetEphemeralsResponse {
+        /// Paths.
+        ephemerals: Vec<String>,
+    }
+    /// The answer to getAllChildrenNumber.
+    #[derive(Copy)]
+    GetAllChildrenNumberResponse {
+        /// Descendants, the znode itself not counted.
+        total: i32,
+    }
+    /// One identity of a connection.
+    ClientInfo {
+        /// The scheme's name.
+        scheme: String,
+        /// The user within it.
+        user: String,
+    }
+    /// The answer to whoAmI.
+    WhoAmIResponse {
+        /// All identities of the connection.
+        infos: Vec<ClientInfo>,
+    }
+    /// reconfig. Either `new_members` or the other two are used.
+    ReconfigRequest {
+        /// `server.N=…`, separated by commas.
+        joining: String,
+        /// Ids, separated by commas.
+        leaving: String,
+        /// A whole configuration.
+        new_members: String,
+        /// The version that must be current, -1 for any.
+        config_id: i64,
+    }
+    /// A watch event.
+    WatcherEvent {
+        /// An [`EventType`].
+        kind: i32,
+        /// The session's state: 3 connected.
+        state: i32,
+        /// The path that changed.
+        path: String,
+    }
+    /// Between the parts of a multi and of its answer.
+    #[derive(Copy)]
+    MultiHeader {
+        /// An [`OpCode`], -1 at the end and for an error.
+        kind: i32,
+        /// The end.
+        done: bool,
+        /// An [`ErrorCode`]; -1 in requests.
+        err: i32,
+    }
+    /// What a session's creation asks of the leader (the record of [`OpCode::CreateSession`]).
+    #[derive(Copy)]
+    CreateSessionRequest {
+        /// Milliseconds, negotiated.
+        timeout: i32,
+    }
+}
+
+impl MultiHeader {
+    /// After the last part.
+    pub const END: Self = Self {
+        kind: -1,
+        done: true,
+        err: -1,
+    };
+}
+
+/// The parts of a multi or multiRead, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultiRequest {
+    /// In order.
+    pub ops: Vec<Request>,
+}
+
+impl Record for MultiRequest {
+    fn encode(&self, out: &mut Vec<u8>) {
+        for op in &self.ops {
+            MultiHeader {
+                kind: op.op().code(),
+                done: false,
+                err: -1,
+            }
+            .encode(out);
+            op.encode(out);
+        }
+        MultiHeader::END.encode(out);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut ops = Vec::new();
+        loop {
+            let header: MultiHeader = reader.read()?;
+            if header.done {
+                return Ok(Self { ops });
+            }
+            let op = match OpCode::from_code(header.kind) {
+                Some(
+                    op @ (OpCode::Create
+                    | OpCode::Create2
+                    | OpCode::CreateTtl
+                    | OpCode::CreateContainer
+                    | OpCode::Delete
+                    | OpCode::SetData
+                    | OpCode::Check
+                    | OpCode::GetData
+                    | OpCode::GetChildren),
+                ) => op,
+                _ => {
+                    return Err(DecodeError::Value {
+                        field: "multi type",
+                        value: header.kind.into(),
+                    });
+                }
+            };
+            ops.push(Request::decode(op, reader)?);
+        }
+    }
+}
+
+/// One part of a multi's answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum MultiResult {
+    Create(CreateResponse),
+    Create2(Create2Response),
+    SetData(StatResponse),
+    Check,
+    Delete,
+    GetData(GetDataResponse),
+    GetChildren(GetChildrenResponse),
+    Error(i32),
+}
+
+/// The answer to a multi or multiRead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MultiResponse {
+    /// One for each part, in order.
+    pub results: Vec<MultiResult>,
+}
+
+impl Record for MultiResponse {
+    fn encode(&self, out: &mut Vec<u8>) {
+        let ok = |op: OpCode| MultiHeader {
+            kind: op.code(),
+            done: false,
+            err: 0,
+        };
+        for result in &self.results {
+            match result {
+                MultiResult::Create(r) => {
+                    ok(OpCode::Create).encode(out);
+                    r.encode(out);
+                }
+                MultiResult::Create2(r) => {
+                    ok(OpCode::Create2).encode(out);
+                    r.encode(out);
+                }
+                MultiResult::SetData(r) => {
+                    ok(OpCode::SetData).encode(out);
+                    r.encode(out);
+                }
+                MultiResult::Check => ok(OpCode::Check).encode(out),
+                MultiResult::Delete => ok(OpCode::Delete).encode(out),
+                MultiResult::GetData(r) => {
+                    ok(OpCode::GetData).encode(out);
+                    r.encode(out);
+                }
+                MultiResult::GetChildren(r) => {
+                    ok(OpCode::GetChildren).encode(out);
+                    r.encode(out);
+                }
+                MultiResult::Error(err) => {
+                    MultiHeader {
+                        kind: -1,
+                        done: false,
+                        err: *err,
+                    }
+                    .encode(out);
+                    err.encode(out);
+                }
+            }
+        }
+        MultiHeader::END.encode(out);
+    }
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let mut results = Vec::new();
+        loop {
+            let header: MultiHeader = reader.read()?;
+            if header.done {
+                return Ok(Self { results });
+            }
+            results.push(match header.kind {
+                1 => MultiResult::Create(reader.read()?),
+                15 => MultiResult::Create2(reader.read()?),
+                5 => MultiResult::SetData(reader.read()?),
+                13 => MultiResult::Check,
+                2 => MultiResult::Delete,
+                4 => MultiResult::GetData(reader.read()?),
+                8 => MultiResult::GetChildren(reader.read()?),
+                -1 => MultiResult::Error(reader.read()?),
+                kind => {
+                    return Err(DecodeError::Value {
+                        field: "multi result",
+                        value: kind.into(),
+                    });
+                }
+            });
+        }
+    }
+}
+
+macro_rules! requests {
+    ($( $variant:ident($record:ty) ),* $(,)?) => {
+        /// A request, decoded. The variant's name is its [`OpCode`]'s.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs)]
+        pub enum Request { $( $variant($record), )* }
+
+        impl Request {
+            /// What it asks for.
+            #[must_use]
+            pub const fn op(&self) -> OpCode {
+                match self { $( Self::$variant(_) => OpCode::$variant, )* }
+            }
+
+            /// Appends the record, without header.
+            pub fn encode(&self, out: &mut Vec<u8>) {
+                match self { $( Self::$variant(r) => r.encode(out), )* }
+            }
+
+            /// Takes the record of `op` off the front of `reader`.
+            ///
+            /// # Errors
+            /// If the bytes are not its record, or no request has this code.
+            pub fn decode(op: OpCode, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+                Ok(match op {
+                    $( OpCode::$variant => Self::$variant(reader.read()?), )*
+                    OpCode::Notification | OpCode::Error => {
+                        return Err(DecodeError::Value { field: "opcode", value: op.code().into() });
+                    }
+                })
+            }
+        }
+    };
+}
+requests! {
+    Create(CreateRequest),
+    Delete(DeleteRequest),
+    Exists(PathRequest),
+    GetData(PathRequest),
+    SetData(SetDataRequest),
+    GetAcl(BarePath),
+    SetAcl(SetAclRequest),
+    GetChildren(PathRequest),
+    Sync(BarePath),
+    Ping(()),
+    GetChildren2(PathRequest),
+    Check(CheckVersionRequest),
+    Multi(MultiRequest),
+    Create2(CreateRequest),
+    Reconfig(ReconfigRequest),
+    CheckWatches(WatchesRequest),
+    RemoveWatches(WatchesRequest),
+    CreateContainer(CreateRequest),
+    DeleteContainer(BarePath),
+    CreateTtl(CreateTtlRequest),
+    MultiRead(MultiRequest),
+    Auth(AuthPacket),
+    SetWatches(SetWatches),
+    Sasl(SaslToken),
+    GetEphemerals(BarePath),
+    GetAllChildrenNumber(BarePath),
+    SetWatches2(SetWatches2),
+    AddWatch(AddWatchRequest),
+    WhoAmI(()),
+    CreateSession(CreateSessionRequest),
+    CloseSession(()),
+}
+
+/// A request that changes something, on its way to the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Write {
+    /// Who asks.
+    pub session: SessionId,
+    /// The client's number for it.
+    pub cxid: i32,
+    /// What is asked, as the client sent it. An operation that is unknown or malformed does not
+    /// get this far.
+    pub request: Request,
+    /// All identities of the connection, for ACL checks at the leader.
+    pub identities: std::sync::Arc<[Id]>,
+}

@@ -1,0 +1,291 @@
+//! What a leader and its learners say on the quorum port.
+//!
+//! A [`Packet`] has no outer length, so [`PacketDecoder`] takes bytes as they come. A SNAP is
+//! followed on the same stream by a snapshot's body, see [`crate::snapshot`].
+
+use bytes::Bytes;
+
+use crate::acl::Id;
+use crate::ids::{Epoch, PeerId, SessionId, Zxid};
+use crate::jute::{DecodeError, Reader, Record, records};
+
+/// Packet types.
+#[allow(missing_docs)]
+pub mod packet {
+    pub const REQUEST: i32 = 1;
+    pub const PROPOSAL: i32 = 2;
+    pub const ACK: i32 = 3;
+    pub const COMMIT: i32 = 4;
+    pub const PING: i32 = 5;
+    pub const REVALIDATE: i32 = 6;
+    pub const SYNC: i32 = 7;
+    pub const INFORM: i32 = 8;
+    pub const COMMIT_AND_ACTIVATE: i32 = 9;
+    pub const NEW_LEADER: i32 = 10;
+    pub const FOLLOWER_INFO: i32 = 11;
+    pub const UP_TO_DATE: i32 = 12;
+    pub const DIFF: i32 = 13;
+    pub const TRUNC: i32 = 14;
+    pub const SNAP: i32 = 15;
+    pub const OBSERVER_INFO: i32 = 16;
+    pub const LEADER_INFO: i32 = 17;
+    pub const ACK_EPOCH: i32 = 18;
+    pub const INFORM_AND_ACTIVATE: i32 = 19;
+}
+
+/// The quorum protocol's version, in [`LearnerInfo`] and LEADERINFO.
+pub const PROTOCOL_VERSION: i32 = 0x10000;
+
+records! {
+    /// One message between leader and learner.
+    Packet {
+        /// One of [`packet`].
+        kind: i32,
+        /// What it is about.
+        zxid: Zxid,
+        /// What it carries.
+        data: Option<Bytes>,
+        /// Identities of the client, with REQUEST; never null there.
+        auth: Vec<Id>,
+    }
+    /// FOLLOWERINFO's and OBSERVERINFO's data. [`Capabilities`] may follow it.
+    #[derive(Copy)]
+    LearnerInfo {
+        /// Who.
+        peer: PeerId,
+        /// [`PROTOCOL_VERSION`].
+        protocol_version: i32,
+        /// The version of its configuration.
+        config_version: i64,
+    }
+    /// What a learner asks of the leader: REQUEST's data, followed by the request's record.
+    #[derive(Copy)]
+    ForwardHeader {
+        /// The client's session.
+        session: SessionId,
+        /// The client's number for the request.
+        cxid: i32,
+        /// A [`crate::client::OpCode`].
+        op: i32,
+    }
+    /// REVALIDATE from a learner, and each touch in its PING.
+    #[derive(Copy)]
+    SessionTimeout {
+        /// The session.
+        session: SessionId,
+        /// Its timeout, milliseconds.
+        timeout: i32,
+    }
+    /// REVALIDATE from the leader.
+    #[derive(Copy)]
+    Revalidated {
+        /// The session.
+        session: SessionId,
+        /// Whether it goes on, now owned by the asking learner.
+        valid: bool,
+    }
+}
+
+impl Packet {
+    /// A packet without data.
+    #[must_use]
+    pub const fn bare(kind: i32, zxid: Zxid) -> Self {
+        Self {
+            kind,
+            zxid,
+            data: None,
+            auth: Vec::new(),
+        }
+    }
+
+    /// A packet with data.
+    #[must_use]
+    pub const fn with(kind: i32, zxid: Zxid, data: Bytes) -> Self {
+        Self {
+            kind,
+            zxid,
+            data: Some(data),
+            auth: Vec::new(),
+        }
+    }
+
+    /// The session timeouts in a learner's PING; malformed bytes are an error.
+    ///
+    /// # Errors
+    /// If the data is not a list of them.
+    pub fn touches(&self) -> Result<Vec<SessionTimeout>, DecodeError> {
+        let Some(data) = &self.data else {
+            return Ok(Vec::new());
+        };
+        let mut reader = Reader::new(data);
+        let mut touches = Vec::new();
+        while reader.remaining() > 0 {
+            touches.push(reader.read()?);
+        }
+        Ok(touches)
+    }
+}
+
+/// What members of ours tell each other in bytes that Apache ignores: after [`LearnerInfo`],
+/// after LEADERINFO's version, after a notification's configuration.
+///
+/// A list of fields, each a 16-bit tag, a 16-bit length and its value; unknown tags are skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// The ensemble that the sender belongs to, if it knows.
+    pub ensemble: Option<String>,
+    /// Features that the sender can, as bits of [`feature`].
+    pub features: u64,
+}
+
+/// Bits of [`Capabilities::features`].
+pub mod feature {
+    /// Speaks for all of ferrokeeper's first version: extensions of the election and of
+    /// hand-over build on further bits.
+    pub const FERROKEEPER: u64 = 1;
+}
+
+/// Begins a list of capabilities, so that it is not mistaken for other bytes.
+const CAPABILITIES_MAGIC: [u8; 4] = *b"FKC1";
+const TAG_ENSEMBLE: u16 = 1;
+const TAG_FEATURES: u16 = 2;
+
+impl Capabilities {
+    /// Appends the list.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&CAPABILITIES_MAGIC);
+        let mut field = |tag: u16, value: &[u8]| {
+            let Ok(length) = u16::try_from(value.len()) else {
+                return;
+            };
+            out.extend_from_slice(&tag.to_be_bytes());
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(value);
+        };
+        if let Some(ensemble) = &self.ensemble {
+            field(TAG_ENSEMBLE, ensemble.as_bytes());
+        }
+        field(TAG_FEATURES, &self.features.to_be_bytes());
+    }
+
+    /// Reads a list; `None` if there is none, as from an Apache member, or if it is malformed.
+    #[must_use]
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut rest = bytes.strip_prefix(&CAPABILITIES_MAGIC)?;
+        let mut found = Self::default();
+        while !rest.is_empty() {
+            let (head, tail) = rest.split_at_checked(4)?;
+            let tag = u16::from_be_bytes([head[0], head[1]]);
+            let length = usize::from(u16::from_be_bytes([head[2], head[3]]));
+            let (value, tail) = tail.split_at_checked(length)?;
+            match tag {
+                TAG_ENSEMBLE => found.ensemble = Some(String::from_utf8(value.to_vec()).ok()?),
+                TAG_FEATURES => found.features = u64::from_be_bytes(value.try_into().ok()?),
+                _ => {}
+            }
+            rest = tail;
+        }
+        Some(found)
+    }
+}
+
+/// ACKEPOCH's data for an epoch that the learner had accepted before: its vote does not count
+/// again.
+pub const ALREADY_ACCEPTED: i32 = -1;
+
+/// ACKEPOCH's data: the learner's current epoch, or `None` for [`ALREADY_ACCEPTED`].
+///
+/// # Errors
+/// If the data is not an epoch.
+pub fn decode_ack_epoch(packet: &Packet) -> Result<Option<Epoch>, DecodeError> {
+    let data = packet.data.clone().unwrap_or_default();
+    let code = i32::from_bytes(&data)?;
+    Ok((code != ALREADY_ACCEPTED).then_some(Epoch(code as u32)))
+}
+
+/// Cuts a stream into packets.
+///
+/// Feed it what arrives, then ask for packets until there is none. Bytes behind a SNAP are not
+/// packets: take them with [`PacketDecoder::take_rest`].
+#[derive(Debug, Default)]
+pub struct PacketDecoder {
+    buffer: bytes::BytesMut,
+    limit: usize,
+}
+
+/// Type, zxid, and the two lengths.
+const PACKET_FIXED: usize = 4 + 8 + 4;
+
+impl PacketDecoder {
+    /// Refuses packets whose data is longer than `limit` bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self {
+            buffer: bytes::BytesMut::new(),
+            limit,
+        }
+    }
+
+    /// Adds bytes from the stream.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// The buffer to read into.
+    pub fn buffer(&mut self) -> &mut bytes::BytesMut {
+        &mut self.buffer
+    }
+
+    /// Takes all bytes that are not yet part of a packet.
+    pub fn take_rest(&mut self) -> Bytes {
+        self.buffer.split().freeze()
+    }
+
+    /// The next packet, `None` if more bytes are needed.
+    ///
+    /// # Errors
+    /// If the bytes are not a packet; the stream is of no use then.
+    pub fn poll(&mut self) -> Result<Option<Packet>, DecodeError> {
+        let Some(length) = self.packet_length()? else {
+            return Ok(None);
+        };
+        let frame = self.buffer.split_to(length).freeze();
+        Packet::from_bytes(&frame).map(Some)
+    }
+
+    /// How long the first packet is, if enough of it is here to tell.
+    fn packet_length(&self) -> Result<Option<usize>, DecodeError> {
+        let Some(data) = self.length_at(PACKET_FIXED - 4)? else {
+            return Ok(None);
+        };
+        let count_at = PACKET_FIXED + data;
+        let Some(count) = self.int_at(count_at) else {
+            return Ok(None);
+        };
+        if count < -1 || i64::from(count) > self.limit as i64 {
+            return Err(DecodeError::Length(count));
+        }
+        let mut at = count_at + 4;
+        for _ in 0..count.max(0) * 2 {
+            let Some(length) = self.length_at(at)? else {
+                return Ok(None);
+            };
+            at += 4 + length;
+        }
+        Ok((at <= self.buffer.len()).then_some(at))
+    }
+
+    fn int_at(&self, at: usize) -> Option<i32> {
+        let bytes = self.buffer.get(at..at.checked_add(4)?)?;
+        Some(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
+    }
+
+    fn length_at(&self, at: usize) -> Result<Option<usize>, DecodeError> {
+        match self.int_at(at) {
+            None => Ok(None),
+            Some(-1) => Ok(Some(0)),
+            Some(n) if n >= 0 && n as usize <= self.limit => Ok(Some(n as usize)),
+            Some(n) => Err(DecodeError::Length(n)),
+        }
+    }
+}
