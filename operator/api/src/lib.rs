@@ -1,1 +1,45 @@
-//! See DESIGN.
+//! What people, operator and sidecar say to each other.
+//!
+//! Start in [`cluster`]: [`ZooKeeperCluster`] is the one resource a person writes. [`status`] and
+//! [`condition`] are what the operator writes back, [`sidecar`] is what operator and sidecar say
+//! over the order port, [`member`] and [`ensemble`] are the words all of them share, and
+//! [`manifest`] judges a file as an API server would, for platforms that have none.
+//!
+//! Invariants:
+//! - the schema of `v1alpha1` changes only by addition;
+//! - of the spec `replicas` alone has a schema default; every other default is resolved by
+//!   `plan::validate` and never stored in anybody's spec;
+//! - a [`MemberId`] is 1 + ordinal for voters and 101 + ordinal for observers, at most 254;
+//! - `crds/` holds exactly what [`crd::yaml`] returns (a test compares them).
+//!
+//! Observers will scale through a resource of their own, `ZooKeeperObservers`, which will stand
+//! beside [`cluster`] and name a `ZooKeeperCluster`; [`MemberId::observer`] is there already.
+//!
+//! This crate does not know how anything is reached, started or decided: no client, no socket.
+
+// What KubeSchema expands to declares `pub` structs inside functions.
+#![allow(unreachable_pub)]
+
+pub mod cluster;
+pub mod condition;
+pub mod crd;
+pub mod ensemble;
+pub mod member;
+pub mod sidecar;
+pub mod status;
+
+pub use cluster::{ZooKeeperCluster, ZooKeeperClusterSpec};
+pub use condition::{Condition, ConditionStatus, ConditionType, Reason};
+pub use ensemble::EnsembleConfig;
+
+pub use member::{Kind, MemberAddress, MemberId};
+pub use sidecar::Term;
+pub use status::ZooKeeperClusterStatus;
+
+/// Group of the resources.
+pub const GROUP: &str = "ferrokeeper.io";
+
+/// Annotation that confirms that a birth may be given up and tried anew, by the cluster id that
+/// was granted. It is asked for when a granted volume is lost before the first committed
+/// configuration, and ignored at any other time.
+pub const RESET_BIRTH: &str = "ferrokeeper.io/reset-birth";

@@ -1,0 +1,1 @@
+//! Judges a manifest as an API server would, for platforms that have none.
