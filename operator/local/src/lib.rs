@@ -1,1 +1,5 @@
-//! See DESIGN.
+//! WIP
+#[allow(missing_docs)]
+pub mod authority;
+pub mod folder;
+pub mod tether;

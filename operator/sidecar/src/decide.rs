@@ -6,8 +6,8 @@
 
 use std::fmt;
 
-use api::sidecar::start_alone;
 use api::MemberId;
+use api::sidecar::start_alone;
 use serde::{Deserialize, Serialize};
 use wire::control::{BootPlan, BootReport};
 
@@ -83,13 +83,19 @@ pub enum Waiting {
 #[must_use]
 pub fn decide(member: MemberId, ours: bool, report: &BootReport, intent: &Intent) -> Decision {
     if let Intent::Park { reason } = intent {
-        return Decision::Boot(BootPlan::Park { reason: reason.clone() });
+        return Decision::Boot(BootPlan::Park {
+            reason: reason.clone(),
+        });
     }
     if report.parked.is_some() {
         return Decision::Wait(Waiting::Unparking);
     }
     if let Some(ordered) = ordered_cluster(intent) {
-        if report.cluster_id.as_deref().is_some_and(|found| found != ordered) {
+        if report
+            .cluster_id
+            .as_deref()
+            .is_some_and(|found| found != ordered)
+        {
             return Decision::Wait(Waiting::Foreign);
         }
     }
@@ -140,13 +146,15 @@ fn unclaimed(intent: &Intent) -> Decision {
 /// between its grant and its first data.
 fn empty(report: &BootReport, intent: &Intent) -> Decision {
     match intent {
-        Intent::Birth { cluster_id, config, volume_id } if *volume_id == report.volume_id => {
-            Decision::Boot(BootPlan::Start {
-                cluster_id: cluster_id.clone(),
-                config: config.clone(),
-                birth: true,
-            })
-        }
+        Intent::Birth {
+            cluster_id,
+            config,
+            volume_id,
+        } if *volume_id == report.volume_id => Decision::Boot(BootPlan::Start {
+            cluster_id: cluster_id.clone(),
+            config: config.clone(),
+            birth: true,
+        }),
         Intent::Join { cluster_id, config } => Decision::Boot(BootPlan::Join {
             cluster_id: cluster_id.clone(),
             config: config.clone(),
@@ -165,9 +173,16 @@ fn known(
 ) -> Decision {
     let start = |config: &str, birth| {
         let (cluster_id, config) = (cluster_id.to_owned(), config.to_owned());
-        Decision::Boot(BootPlan::Start { cluster_id, config, birth })
+        Decision::Boot(BootPlan::Start {
+            cluster_id,
+            config,
+            birth,
+        })
     };
-    if let Intent::Birth { config, volume_id, .. } = intent {
+    if let Intent::Birth {
+        config, volume_id, ..
+    } = intent
+    {
         // Without a finished discovery no leader was ever followed, so nothing was acknowledged.
         if report.current_epoch == 0 && *volume_id == report.volume_id {
             return start(config, true);

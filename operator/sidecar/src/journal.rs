@@ -111,7 +111,11 @@ mod tests {
         let volume = tempfile::tempdir().expect("a folder");
         let mut journal = Journal::open(volume.path()).expect("a new journal");
         assert_eq!(journal.record(), &Record::default());
-        let record = Record { term: Term(7), ensemble: Some("uid".into()), ..Record::default() };
+        let record = Record {
+            term: Term(7),
+            ensemble: Some("uid".into()),
+            ..Record::default()
+        };
         journal.write(record.clone()).expect("written");
         let again = Journal::open(volume.path()).expect("the same journal");
         assert_eq!(again.record(), &record);
@@ -121,9 +125,18 @@ mod tests {
     fn a_damaged_journal_is_refused_with_its_path() {
         let volume = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(volume.path().join("ferrokeeper")).expect("made");
-        fs::write(volume.path().join("ferrokeeper/sidecar.json"), b"{\"term\":").expect("written");
-        let error = Journal::open(volume.path()).expect_err("refused").to_string();
-        assert!(error.contains("ferrokeeper/sidecar.json is damaged"), "{error}");
+        fs::write(
+            volume.path().join("ferrokeeper/sidecar.json"),
+            b"{\"term\":",
+        )
+        .expect("written");
+        let error = Journal::open(volume.path())
+            .expect_err("refused")
+            .to_string();
+        assert!(
+            error.contains("ferrokeeper/sidecar.json is damaged"),
+            "{error}"
+        );
     }
 
     #[test]
@@ -138,7 +151,10 @@ mod tests {
             },
             response: OrderResponse::Accepted,
         };
-        let record = Record { answers: (0..100).map(answer).collect(), ..Record::default() };
+        let record = Record {
+            answers: (0..100).map(answer).collect(),
+            ..Record::default()
+        };
         journal.write(record).expect("written");
         let kept: Vec<_> = (68..100).map(answer).collect();
         assert_eq!(journal.record().answers, kept);

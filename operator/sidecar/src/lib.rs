@@ -68,7 +68,9 @@ pub struct Settings {
 }
 
 fn member_id(text: &str) -> Result<MemberId, String> {
-    let number: i64 = text.parse().map_err(|_| format!("{text} is not a number"))?;
+    let number: i64 = text
+        .parse()
+        .map_err(|_| format!("{text} is not a number"))?;
     MemberId::try_from(number).map_err(|error| error.to_string())
 }
 
@@ -108,5 +110,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) -> anyh
 }
 
 async fn bind(address: SocketAddr, what: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("{what} {address}"))
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("{what} {address}"))
 }

@@ -54,16 +54,25 @@ pub async fn serve(listener: UnixListener, steward: Arc<Steward>) {
 /// Our own user and root may speak; the socket's mode alone is not relied on.
 fn trusted(stream: &UnixStream) -> bool {
     let own = rustix::process::geteuid().as_raw();
-    stream.peer_cred().is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
+    stream
+        .peer_cred()
+        .is_ok_and(|peer| peer.uid() == own || peer.uid() == 0)
 }
 
 async fn converse(stream: UnixStream, steward: Arc<Steward>) {
     let process = Process::of(stream.peer_cred().ok().and_then(|peer| peer.pid()));
     let (read, write) = stream.into_split();
-    let mut lines = Lines { read: BufReader::new(read), line: Vec::new() };
-    let Ok(Some(first)) = lines.next().await else { return };
+    let mut lines = Lines {
+        read: BufReader::new(read),
+        line: Vec::new(),
+    };
+    let Ok(Some(first)) = lines.next().await else {
+        return;
+    };
     if let Ok(Hook::PreStop { seconds }) = serde_json::from_slice(first) {
-        let done = HookDone { message: steward.drain_before_stop(seconds).await };
+        let done = HookDone {
+            message: steward.drain_before_stop(seconds).await,
+        };
         let mut write = write;
         if let Err(error) = send(&mut write, &done).await {
             debug!(%error, "the hook did not wait for its answer");

@@ -24,18 +24,42 @@ fn gauges(status: &SidecarStatus) -> prometheus::Result<Registry> {
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     show("term", "Highest fencing term seen.", number(status.term.0))?;
     let running = matches!(status.server, ServerState::Running);
-    show("server_running", "1 while the server is connected and was started.", running.into())?;
+    show(
+        "server_running",
+        "1 while the server is connected and was started.",
+        running.into(),
+    )?;
     if let Some(server) = &status.status {
-        show("server_ready", "1 while the server serves in a quorum.", server.ready.into())?;
-        show("server_epoch", "Epoch that the server serves in.", server.epoch.into())?;
-        show("server_last_zxid", "Last zxid applied.", number(server.last_zxid))?;
+        show(
+            "server_ready",
+            "1 while the server serves in a quorum.",
+            server.ready.into(),
+        )?;
+        show(
+            "server_epoch",
+            "Epoch that the server serves in.",
+            server.epoch.into(),
+        )?;
+        show(
+            "server_last_zxid",
+            "Last zxid applied.",
+            number(server.last_zxid),
+        )?;
         show(
             "server_committed_zxid",
             "Last zxid known to be committed.",
             number(server.committed_zxid),
         )?;
-        show("server_sessions", "Sessions of the ensemble.", number(server.sessions))?;
-        show("server_connections", "Client connections.", number(server.connections))?;
+        show(
+            "server_sessions",
+            "Sessions of the ensemble.",
+            number(server.sessions),
+        )?;
+        show(
+            "server_connections",
+            "Client connections.",
+            number(server.connections),
+        )?;
     }
     Ok(registry)
 }

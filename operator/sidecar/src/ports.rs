@@ -63,12 +63,18 @@ async fn ready(State(steward): State<Arc<Steward>>) -> (StatusCode, String) {
     let status = steward.status();
     match status.status {
         Some(server) if server.ready => (StatusCode::OK, "ready\n".into()),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {:?}\n", status.server)),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {:?}\n", status.server),
+        ),
     }
 }
 
 async fn scrape(State(steward): State<Arc<Steward>>) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], metrics::text(&steward.status()))
+    (
+        [(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)],
+        metrics::text(&steward.status()),
+    )
 }
 
 /// A TCP port whose connections have passed their handshake and showed the operator's name.

@@ -37,7 +37,10 @@ pub async fn run(socket: &Path, seconds: u64) -> anyhow::Result<String> {
     let asked = async {
         let (read, mut write) = UnixStream::connect(socket).await?.into_split();
         link::send(&mut write, &Hook::PreStop { seconds }).await?;
-        let mut lines = Lines { read: BufReader::new(read), line: Vec::new() };
+        let mut lines = Lines {
+            read: BufReader::new(read),
+            line: Vec::new(),
+        };
         lines.next_as::<HookDone>().await
     };
     match tokio::time::timeout(Duration::from_secs(seconds), asked).await {

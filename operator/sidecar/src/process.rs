@@ -15,7 +15,9 @@ impl Process {
     /// containers do not share process ids: then nothing will be proven.
     #[must_use]
     pub fn of(pid: Option<i32>) -> Option<Self> {
-        pidfd_open(Pid::from_raw(pid?)?, PidfdFlags::empty()).ok().map(Self)
+        pidfd_open(Pid::from_raw(pid?)?, PidfdFlags::empty())
+            .ok()
+            .map(Self)
     }
 
     /// True once it has ended.

@@ -98,7 +98,10 @@ impl Steward {
             running: BTreeMap::new(),
             next: 1,
         };
-        Ok(Self { seat, state: Mutex::new(state) })
+        Ok(Self {
+            seat,
+            state: Mutex::new(state),
+        })
     }
 
     /// A server reports; what it is to do, if that is known, follows on `lines`. Answers a number
@@ -111,7 +114,11 @@ impl Steward {
     ) -> u64 {
         let mut state = self.state.lock();
         let connection = state.number();
-        let told = if report.running { Told::Running } else { Told::Nothing };
+        let told = if report.running {
+            Told::Running
+        } else {
+            Told::Nothing
+        };
         state.report = Some(report);
         state.server = Some(Server {
             connection,
@@ -192,9 +199,9 @@ impl Steward {
             let response = match answer.await {
                 Ok(Outcome::Done(text)) => OrderResponse::Done { text },
                 Ok(Outcome::Refused(why)) => OrderResponse::Refused { why },
-                Err(_) if matches!(request.order, Order::Stop) => {
-                    OrderResponse::Done { text: "the server ended".into() }
-                }
+                Err(_) if matches!(request.order, Order::Stop) => OrderResponse::Done {
+                    text: "the server ended".into(),
+                },
                 Err(_) => OrderResponse::Refused {
                     why: "the server's connection broke before it answered".into(),
                 },
@@ -205,7 +212,9 @@ impl Steward {
         });
         match tokio::time::timeout(ANSWER_WITHIN, finishing).await {
             Ok(Ok(response)) => response,
-            Ok(Err(error)) => OrderResponse::Refused { why: error.to_string() },
+            Ok(Err(error)) => OrderResponse::Refused {
+                why: error.to_string(),
+            },
             Err(_) => OrderResponse::Accepted,
         }
     }
@@ -232,7 +241,9 @@ impl Steward {
         let mut record = state.journal.record().clone();
         record.term = request.term;
         if let Err(error) = state.journal.write(record) {
-            return Begun::Answered(OrderResponse::Refused { why: unwritable(&error) });
+            return Begun::Answered(OrderResponse::Refused {
+                why: unwritable(&error),
+            });
         }
         let forwarded = match server_order(&request.order) {
             Ok(order) => state.forward(order),
@@ -251,7 +262,9 @@ impl Steward {
                 });
                 Begun::Forwarded(answer)
             }
-            None => Begun::Answered(OrderResponse::Refused { why: "no server is running".into() }),
+            None => Begun::Answered(OrderResponse::Refused {
+                why: "no server is running".into(),
+            }),
         }
     }
 
@@ -266,12 +279,18 @@ impl Steward {
         }
         record.intent = intent;
         if let Err(error) = state.journal.write(record) {
-            return OrderResponse::Refused { why: unwritable(&error) };
+            return OrderResponse::Refused {
+                why: unwritable(&error),
+            };
         }
         self.reconsider(state);
         match &state.waiting {
-            None => OrderResponse::Done { text: "told the server".into() },
-            Some(waiting) => OrderResponse::Refused { why: format!("it still waits: {waiting}") },
+            None => OrderResponse::Done {
+                text: "told the server".into(),
+            },
+            Some(waiting) => OrderResponse::Refused {
+                why: format!("it still waits: {waiting}"),
+            },
         }
     }
 
@@ -279,7 +298,9 @@ impl Steward {
     fn reconsider(&self, state: &mut State) {
         let record = state.journal.record();
         let ours = record.ensemble.as_deref() == Some(&self.seat.ensemble);
-        let (Some(server), Some(report)) = (&mut state.server, &state.report) else { return };
+        let (Some(server), Some(report)) = (&mut state.server, &state.report) else {
+            return;
+        };
         if server.told == Told::Running {
             state.waiting = None;
             return;
@@ -323,9 +344,10 @@ impl State {
         let Some(server) = &self.server else {
             return match &self.ended {
                 None => ServerState::NotSeen,
-                Some((since, Some(process))) if process.is_gone() => {
-                    ServerState::Down { since: *since, exit: None }
-                }
+                Some((since, Some(process))) if process.is_gone() => ServerState::Down {
+                    since: *since,
+                    exit: None,
+                },
                 Some((since, _)) => ServerState::Lost { since: *since },
             };
         };
@@ -349,11 +371,23 @@ impl State {
         };
         if let Some(running) = self.running.get(&key(request)) {
             let same = running.order == request.order;
-            return Some(if same { OrderResponse::Accepted } else { other_order() });
+            return Some(if same {
+                OrderResponse::Accepted
+            } else {
+                other_order()
+            });
         }
-        let before = record.answers.iter().rev().find(|a| key(&a.request) == key(request))?;
+        let before = record
+            .answers
+            .iter()
+            .rev()
+            .find(|a| key(&a.request) == key(request))?;
         let same = before.request.order == request.order;
-        Some(if same { before.response.clone() } else { other_order() })
+        Some(if same {
+            before.response.clone()
+        } else {
+            other_order()
+        })
     }
 
     /// Whether an order about how to start fits the server that waits.
@@ -362,7 +396,10 @@ impl State {
             return Err("no server has reported".into());
         };
         if report.volume_id != volume_id {
-            return Err(format!("the volume here is {}, not {volume_id}", report.volume_id));
+            return Err(format!(
+                "the volume here is {}, not {volume_id}",
+                report.volume_id
+            ));
         }
         if server.told == Told::Running {
             return Err("the server is already running".into());
@@ -390,7 +427,10 @@ impl State {
 
     /// Keeps what was carried out. A refusal did nothing, so it is judged anew when repeated.
     fn answer(&mut self, request: OrderRequest, response: OrderResponse) -> OrderResponse {
-        let answer = Answer { request, response: response.clone() };
+        let answer = Answer {
+            request,
+            response: response.clone(),
+        };
         self.last = Some(record_of(&answer));
         if !matches!(response, OrderResponse::Done { .. }) {
             return response;
@@ -412,15 +452,27 @@ fn server_order(order: &Order) -> Result<control::Order, (&str, Intent)> {
         Order::Drain { .. } => return Ok(control::Order::Drain),
         Order::Undrain => return Ok(control::Order::Undrain),
         Order::Snapshot => return Ok(control::Order::Snapshot),
-        Order::Yield { to } => return Ok(control::Order::Yield { to: to.map(Into::into) }),
-        Order::Reconfig { expected_version, joining, leaving } => {
+        Order::Yield { to } => {
+            return Ok(control::Order::Yield {
+                to: to.map(Into::into),
+            });
+        }
+        Order::Reconfig {
+            expected_version,
+            joining,
+            leaving,
+        } => {
             return Ok(control::Order::Reconfig {
                 expected_version: expected_version.clone(),
                 joining: joining.clone(),
                 leaving: leaving.iter().map(|id| (*id).into()).collect(),
             });
         }
-        Order::Grant { cluster_id, volume_id, config } => {
+        Order::Grant {
+            cluster_id,
+            volume_id,
+            config,
+        } => {
             let birth = Intent::Birth {
                 cluster_id: cluster_id.clone(),
                 config: config.clone(),
@@ -428,17 +480,28 @@ fn server_order(order: &Order) -> Result<control::Order, (&str, Intent)> {
             };
             (volume_id.as_str(), birth)
         }
-        Order::Start { cluster_id, volume_id, config } => {
+        Order::Start {
+            cluster_id,
+            volume_id,
+            config,
+        } => {
             let (cluster_id, config) = (cluster_id.clone(), config.clone());
             (volume_id.as_str(), Intent::Start { cluster_id, config })
         }
-        Order::Join { cluster_id, volume_id, config } => {
+        Order::Join {
+            cluster_id,
+            volume_id,
+            config,
+        } => {
             let (cluster_id, config) = (cluster_id.clone(), config.clone());
             (volume_id.as_str(), Intent::Join { cluster_id, config })
         }
-        Order::Park { volume_id, reason } => {
-            (volume_id.as_str(), Intent::Park { reason: reason.clone() })
-        }
+        Order::Park { volume_id, reason } => (
+            volume_id.as_str(),
+            Intent::Park {
+                reason: reason.clone(),
+            },
+        ),
     };
     Err(intent)
 }

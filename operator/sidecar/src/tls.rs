@@ -65,7 +65,12 @@ impl Certificates {
         if authority.is_empty() {
             return Err(CertificateError::NoAuthority(path));
         }
-        Ok(Self { folder: folder.to_owned(), authority, chain, key })
+        Ok(Self {
+            folder: folder.to_owned(),
+            authority,
+            chain,
+            key,
+        })
     }
 
     /// The TLS configuration of the order port: a client certificate of our authority is asked
@@ -97,9 +102,15 @@ impl Certificates {
 /// True if the verified chain that a client presented is the operator's.
 #[must_use]
 pub fn is_operator(chain: Option<&[CertificateDer<'_>]>) -> bool {
-    let Some(leaf) = chain.and_then(|chain| chain.first()) else { return false };
-    let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else { return false };
-    let Ok(name) = ServerName::try_from(OPERATOR) else { return false };
+    let Some(leaf) = chain.and_then(|chain| chain.first()) else {
+        return false;
+    };
+    let Ok(leaf) = webpki::EndEntityCert::try_from(leaf) else {
+        return false;
+    };
+    let Ok(name) = ServerName::try_from(OPERATOR) else {
+        return false;
+    };
     leaf.verify_is_valid_for_subject_name(&name).is_ok()
 }
 
@@ -113,5 +124,8 @@ fn read(path: &Path) -> Result<Vec<u8>, CertificateError> {
 fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
     CertificateDer::pem_slice_iter(&read(path)?)
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|source| CertificateError::File { path: path.to_owned(), source })
+        .map_err(|source| CertificateError::File {
+            path: path.to_owned(),
+            source,
+        })
 }
