@@ -30,11 +30,14 @@ impl Authority {
             write_private(&key, made.key().serialize_pem().as_bytes())?;
             write_private(&certificate, made.pem().as_bytes())?;
         }
-        let pem = fs::read_to_string(&certificate)
-            .with_context(|| certificate.display().to_string())?;
+        let pem =
+            fs::read_to_string(&certificate).with_context(|| certificate.display().to_string())?;
         let key_pem = fs::read_to_string(&key).with_context(|| key.display().to_string())?;
         let key = KeyPair::from_pem(&key_pem).with_context(|| key.display().to_string())?;
-        Ok(Self { pem, issuer: Issuer::new(parameters()?, key) })
+        Ok(Self {
+            pem,
+            issuer: Issuer::new(parameters()?, key),
+        })
     }
 
     /// Writes `ca.pem`, `tls.crt` and `tls.key` for `name` into `folder`, unless they are there
@@ -53,8 +56,10 @@ impl Authority {
         let mut params = CertificateParams::new(vec![name.to_owned()])?;
         params.distinguished_name.push(DnType::CommonName, name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages =
-            vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
         let certificate = params.signed_by(&key, &self.issuer)?;
         let write = |file: PathBuf, pem: &str| {
             write_private(&file, pem.as_bytes()).with_context(|| file.display().to_string())
@@ -74,7 +79,9 @@ fn parameters() -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.distinguished_name.push(DnType::CommonName, "ferrokeeper local authority");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "ferrokeeper local authority");
     Ok(params)
 }
 
@@ -102,9 +109,15 @@ mod tests {
     fn authority_and_certificates_are_made_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let read = |file: &str| fs::read(folder.path().join(file)).expect("there");
-        Authority::open(folder.path()).expect("made").issue(folder.path(), "a").expect("issued");
+        Authority::open(folder.path())
+            .expect("made")
+            .issue(folder.path(), "a")
+            .expect("issued");
         let before = (read("ca.pem"), read("tls.crt"));
-        Authority::open(folder.path()).expect("found").issue(folder.path(), "a").expect("kept");
+        Authority::open(folder.path())
+            .expect("found")
+            .issue(folder.path(), "a")
+            .expect("kept");
         assert_eq!((read("ca.pem"), read("tls.crt")), before);
     }
 }

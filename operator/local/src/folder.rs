@@ -65,7 +65,11 @@ impl Folder {
         }
         lock.set_len(0)?;
         lock.rewind()?;
-        writeln!(lock, "process {} (`cargo up {manifest}`)", std::process::id())?;
+        writeln!(
+            lock,
+            "process {} (`cargo up {manifest}`)",
+            std::process::id()
+        )?;
         for folder in ["authority", "operator", "members", "volumes", "logs"] {
             fs::create_dir_all(root.join(folder))?;
         }
@@ -110,12 +114,18 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut next = path.as_os_str().to_owned();
     next.push(".next");
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&next)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&next)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&next, path)?;
-    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -152,7 +162,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file.json");
         fs::write(&path, "{").expect("written");
-        let error = read_json::<Vec<i32>>(&path).expect_err("refused").to_string();
+        let error = read_json::<Vec<i32>>(&path)
+            .expect_err("refused")
+            .to_string();
         assert!(error.ends_with("file.json is damaged"), "{error}");
     }
 }

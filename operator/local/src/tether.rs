@@ -27,7 +27,9 @@ const PREDECESSORS_END_WITHIN: Duration = Duration::from_secs(10);
 /// Has `command` start a child that ends with this process. It must be started from the main
 /// thread: the kernel's notice is bound to the thread, not to the process.
 pub fn tie(command: &mut Command, life: &Path) {
-    command.env(PARENT, getpid().as_raw_nonzero().to_string()).env(LIFE, life);
+    command
+        .env(PARENT, getpid().as_raw_nonzero().to_string())
+        .env(LIFE, life);
 }
 
 /// The child's part, to be called first in `main`: returns what must be held while it lives, or
@@ -36,7 +38,9 @@ pub fn tie(command: &mut Command, life: &Path) {
 /// # Errors
 /// If the parent is gone already.
 pub fn hold() -> anyhow::Result<Option<File>> {
-    let Ok(parent) = std::env::var(PARENT) else { return Ok(None) };
+    let Ok(parent) = std::env::var(PARENT) else {
+        return Ok(None);
+    };
     let parent: i32 = parent.parse().context(PARENT)?;
     set_parent_process_death_signal(Some(Signal::KILL)).context("parent-death signal")?;
     if getppid() != Pid::from_raw(parent) {

@@ -90,14 +90,13 @@ pub fn decide(member: MemberId, ours: bool, report: &BootReport, intent: &Intent
     if report.parked.is_some() {
         return Decision::Wait(Waiting::Unparking);
     }
-    if let Some(ordered) = ordered_cluster(intent) {
-        if report
+    if let Some(ordered) = ordered_cluster(intent)
+        && report
             .cluster_id
             .as_deref()
             .is_some_and(|found| found != ordered)
-        {
-            return Decision::Wait(Waiting::Foreign);
-        }
+    {
+        return Decision::Wait(Waiting::Foreign);
     }
     match (&report.cluster_id, report.empty) {
         (None, false) => unclaimed(intent),
