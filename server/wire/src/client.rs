@@ -554,24 +554,22 @@ impl Record for MultiRequest {
             if header.done {
                 return Ok(Self { ops });
             }
-            let op = match OpCode::from_code(header.kind) {
-                Some(
-                    op @ (OpCode::Create
-                    | OpCode::Create2
-                    | OpCode::CreateTtl
-                    | OpCode::CreateContainer
-                    | OpCode::Delete
-                    | OpCode::SetData
-                    | OpCode::Check
-                    | OpCode::GetData
-                    | OpCode::GetChildren),
-                ) => op,
-                _ => {
-                    return Err(DecodeError::Value {
-                        field: "multi type",
-                        value: header.kind.into(),
-                    });
-                }
+            let Some(
+                op @ (OpCode::Create
+                | OpCode::Create2
+                | OpCode::CreateTtl
+                | OpCode::CreateContainer
+                | OpCode::Delete
+                | OpCode::SetData
+                | OpCode::Check
+                | OpCode::GetData
+                | OpCode::GetChildren),
+            ) = OpCode::from_code(header.kind)
+            else {
+                return Err(DecodeError::Value {
+                    field: "multi type",
+                    value: header.kind.into(),
+                });
             };
             ops.push(Request::decode(op, reader)?);
         }

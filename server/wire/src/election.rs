@@ -127,7 +127,7 @@ impl Record for Notification {
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let code: i32 = reader.read()?;
-        let state = PeerState::from_code(code).ok_or(DecodeError::Value {
+        let state = PeerState::from_code(code).ok_or_else(|| DecodeError::Value {
             field: "peer state",
             value: code.into(),
         })?;
