@@ -1,1 +1,3 @@
-//! See DESIGN.
+//! One ZooKeeper-compatible ensemble member: the shell around the state machine, and the tools.
+
+pub mod config;

@@ -1,0 +1,589 @@
+//! From settings to a [`Config`].
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use wire::PeerId;
+use wire::config::{Address, EnsembleConfig, Member, MemberKind};
+
+use super::properties::{self, Property};
+use super::{Access, Admin, Config, ConfigError, Election, Limits, Storage, Warning, Words, read};
+
+/// Greatest id while session ids hold it in one byte and TTL znodes use the value 255.
+const MAX_ID: i64 = 254;
+/// Apache's `jute.maxbuffer`.
+const FRAME: usize = 0xf_ffff;
+
+pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
+    let mut settings = Settings::new(file, text);
+    let data_dir = settings.path("dataDir")?.ok_or_else(|| {
+        settings.missing("dataDir", "write dataDir=<folder for snapshots and myid>")
+    })?;
+    let log_dir = settings
+        .path("dataLogDir")?
+        .unwrap_or_else(|| data_dir.clone());
+    let tick_time: u64 = settings.number("tickTime", 1..=3_600_000)?.unwrap_or(3000);
+    let ensemble = ensemble(&mut settings)?;
+    let standalone = standalone(&mut settings, &ensemble)?;
+    let (init_limit, sync_limit) = limits_in_ticks(&mut settings, standalone)?;
+    let id = id(&data_dir, &ensemble, standalone)?;
+    peer_type(&mut settings, &ensemble, id)?;
+    let client = client(&mut settings, &ensemble, id)?;
+    let config = Config {
+        file: file.to_owned(),
+        id,
+        data_dir,
+        log_dir,
+        client,
+        ensemble: if standalone {
+            EnsembleConfig::default()
+        } else {
+            ensemble
+        },
+        standalone,
+        tick_time,
+        init_limit,
+        sync_limit,
+        session_timeouts: session_timeouts(&mut settings, tick_time)?,
+        limits: limits(&mut settings)?,
+        storage: storage(&mut settings)?,
+        election: election(&mut settings)?,
+        access: access(&mut settings)?,
+        admin: admin(&mut settings)?,
+        warnings: Vec::new(),
+    };
+    Ok(Config {
+        warnings: settings.leftovers(),
+        ..config
+    })
+}
+
+fn ensemble(settings: &mut Settings<'_>) -> Result<EnsembleConfig, ConfigError> {
+    let mut ensemble = EnsembleConfig::default();
+    let members = settings.take_prefix("server.");
+    if let Some(named) = settings.take("dynamicConfigFile") {
+        if let Some(both) = members.first() {
+            return Err(settings.wrong(
+                both,
+                "members stand here and in dynamicConfigFile too: keep one",
+            ));
+        }
+        return dynamic(Path::new(&named.value));
+    }
+    for property in &members {
+        let id = member_id(settings, property, "server.")?;
+        let member = Member::from_str(&property.value)
+            .map_err(|error| settings.wrong(property, &error.to_string()))?;
+        ensemble.members.insert(id, member);
+    }
+    groups(settings, &mut ensemble)?;
+    Ok(ensemble)
+}
+
+/// A dynamic configuration file, whose version is the hexadecimal end of its name.
+fn dynamic(file: &Path) -> Result<EnsembleConfig, ConfigError> {
+    let text = read(file)?;
+    let mut ensemble: EnsembleConfig =
+        text.parse().map_err(|error: wire::config::ConfigError| {
+            let line = text
+                .lines()
+                .position(|line| line == error.line)
+                .map_or(0, |at| at + 1);
+            ConfigError::Setting {
+                file: file.to_owned(),
+                line,
+                key: error.line,
+                why: error.why,
+            }
+        })?;
+    if ensemble.version == 0 {
+        ensemble.version = file
+            .extension()
+            .and_then(|suffix| u64::from_str_radix(suffix.to_str()?, 16).ok())
+            .unwrap_or(0);
+    }
+    Ok(ensemble)
+}
+
+fn groups(settings: &mut Settings<'_>, ensemble: &mut EnsembleConfig) -> Result<(), ConfigError> {
+    for property in settings.take_prefix("group.") {
+        let group = member_id(settings, &property, "group.")?;
+        let ids = property
+            .value
+            .split(':')
+            .map(|id| id.trim().parse().map(PeerId));
+        let ids: Result<_, _> = ids.collect();
+        let ids =
+            ids.map_err(|_| settings.wrong(&property, "write member ids, as in group.1=1:2:3"))?;
+        ensemble.groups.insert(group.0, ids);
+    }
+    for property in settings.take_prefix("weight.") {
+        let id = member_id(settings, &property, "weight.")?;
+        let weight = property.value.parse();
+        let weight =
+            weight.map_err(|_| settings.wrong(&property, "write a weight of 0 or more"))?;
+        ensemble.weights.insert(id, weight);
+    }
+    for id in ensemble
+        .groups
+        .values()
+        .flatten()
+        .chain(ensemble.weights.keys())
+    {
+        if !ensemble.members.contains_key(id) {
+            let why = format!("a group or weight names member {id}, but there is no server.{id}");
+            return Err(settings.missing("server.N", &why));
+        }
+    }
+    Ok(())
+}
+
+fn member_id(
+    settings: &Settings<'_>,
+    property: &Property,
+    prefix: &str,
+) -> Result<PeerId, ConfigError> {
+    match property.key[prefix.len()..].parse() {
+        Ok(id) if (0..=MAX_ID).contains(&id) => Ok(PeerId(id)),
+        _ => Err(settings.wrong(
+            property,
+            &format!("the id must be a number from 0 to {MAX_ID}"),
+        )),
+    }
+}
+
+/// One voter alone is a standalone server unless `standaloneEnabled=false`, as in Apache.
+fn standalone(settings: &mut Settings<'_>, ensemble: &EnsembleConfig) -> Result<bool, ConfigError> {
+    let allowed = settings.flag("standaloneEnabled")?.unwrap_or(true);
+    let observers = ensemble.members.len() - ensemble.voters().count();
+    match (ensemble.voters().count(), observers) {
+        (0, 0) if allowed => Ok(true),
+        (0, 0) => Err(settings.missing(
+            "server.N",
+            "standaloneEnabled=false wants at least one server.N=host:port:port;clientPort",
+        )),
+        (0, _) => Err(settings.missing("server.N", "observers need at least one voter to follow")),
+        (1, 0) => Ok(allowed),
+        (1, _) if allowed => Err(settings.missing(
+            "server.N",
+            "observers beside a single voter need standaloneEnabled=false",
+        )),
+        _ => Ok(false),
+    }
+}
+
+fn limits_in_ticks(
+    settings: &mut Settings<'_>,
+    standalone: bool,
+) -> Result<(u64, u64), ConfigError> {
+    let mut limit = |key: &'static str, default: u64| {
+        let given = settings.number(key, 1..=1_000_000)?;
+        match given {
+            Some(ticks) => Ok(ticks),
+            None if standalone => Ok(default),
+            None => Err(settings.missing(
+                key,
+                &format!("an ensemble needs it, for example {key}={default}"),
+            )),
+        }
+    };
+    Ok((limit("initLimit", 10)?, limit("syncLimit", 5)?))
+}
+
+fn id(data_dir: &Path, ensemble: &EnsembleConfig, standalone: bool) -> Result<PeerId, ConfigError> {
+    let file = data_dir.join("myid");
+    let wrong = |why: String| ConfigError::Id {
+        file: file.clone(),
+        why,
+    };
+    let text = match std::fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && standalone => {
+            return Ok(PeerId(0));
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let ids: Vec<String> = ensemble.members.keys().map(ToString::to_string).collect();
+            return Err(wrong(format!(
+                "is missing: write this member's id into it, one of {}",
+                ids.join(", ")
+            )));
+        }
+        Err(source) => return Err(ConfigError::Read { file, source }),
+    };
+    let id = match text.trim().parse() {
+        Ok(id) if (0..=MAX_ID).contains(&id) => PeerId(id),
+        _ => {
+            return Err(wrong(format!(
+                "{:?} is not a number from 0 to {MAX_ID}",
+                text.trim()
+            )));
+        }
+    };
+    if standalone || ensemble.members.contains_key(&id) {
+        return Ok(id);
+    }
+    let ids: Vec<String> = ensemble.members.keys().map(ToString::to_string).collect();
+    Err(wrong(format!(
+        "says {id}, but the ensemble has the members {} only",
+        ids.join(", ")
+    )))
+}
+
+/// The list of servers says who observes; `peerType` may only agree.
+fn peer_type(
+    settings: &mut Settings<'_>,
+    ensemble: &EnsembleConfig,
+    id: PeerId,
+) -> Result<(), ConfigError> {
+    let Some(property) = settings.take("peerType") else {
+        return Ok(());
+    };
+    let said = match property.value.to_ascii_lowercase().as_str() {
+        "observer" => MemberKind::Observer,
+        "participant" => MemberKind::Participant,
+        _ => return Err(settings.wrong(&property, "write participant or observer")),
+    };
+    if let Some(member) = ensemble.members.get(&id)
+        && member.kind != said
+    {
+        settings.warn(&property, "the server list says otherwise, and counts");
+    }
+    Ok(())
+}
+
+fn client(
+    settings: &mut Settings<'_>,
+    ensemble: &EnsembleConfig,
+    id: PeerId,
+) -> Result<Address, ConfigError> {
+    let host = settings
+        .take("clientPortAddress")
+        .map(|property| property.value);
+    let port: Option<(u16, usize)> = settings.port_and_line("clientPort")?;
+    let dynamic = ensemble
+        .members
+        .get(&id)
+        .and_then(|member| member.client.clone());
+    match (port, dynamic) {
+        (Some((port, line)), Some(dynamic)) if port != dynamic.port => Err(ConfigError::Setting {
+            file: settings.file.to_owned(),
+            line,
+            key: "clientPort".to_owned(),
+            why: format!(
+                "is {port} here and {} in server.{id}: keep one",
+                dynamic.port
+            ),
+        }),
+        (_, Some(dynamic)) => Ok(Address {
+            host: host.unwrap_or(dynamic.host),
+            ..dynamic
+        }),
+        (Some((port, _)), None) => Ok(Address {
+            host: host.unwrap_or_else(|| "0.0.0.0".to_owned()),
+            port,
+        }),
+        (None, None) => Err(settings.missing(
+            "clientPort",
+            "write clientPort=2181, or end this member's server line with ;2181",
+        )),
+    }
+}
+
+fn session_timeouts(settings: &mut Settings<'_>, tick: u64) -> Result<(i32, i32), ConfigError> {
+    let range = -1..=i64::from(i32::MAX);
+    let in_ticks = |given: Option<i64>, ticks: u64| match given {
+        Some(given) if given >= 0 => given as i32,
+        _ => i32::try_from(tick * ticks).unwrap_or(i32::MAX),
+    };
+    let least = in_ticks(settings.number("minSessionTimeout", range.clone())?, 2);
+    let most = in_ticks(settings.number("maxSessionTimeout", range)?, 20);
+    if least > most {
+        let why = format!("the least, {least} ms, is above the greatest, {most} ms");
+        return Err(settings.missing("minSessionTimeout <= maxSessionTimeout", &why));
+    }
+    Ok((least, most))
+}
+
+fn limits(settings: &mut Settings<'_>) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        connections_per_address: settings
+            .number("maxClientCnxns", 0..=1 << 24)?
+            .unwrap_or(60),
+        connections: settings.number("maxCnxns", 0..=1 << 24)?.unwrap_or(0),
+        backlog: settings
+            .number("clientPortListenBacklog", -1i64..=65_535)?
+            .and_then(|backlog| u32::try_from(backlog).ok()),
+        frame: settings
+            .number("jute.maxbuffer", 1024..=1 << 30)?
+            .unwrap_or(FRAME),
+        outstanding: settings
+            .number("globalOutstandingLimit", 1..=1 << 24)?
+            .unwrap_or(1000),
+    })
+}
+
+fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
+    Ok(Storage {
+        preallocate: settings
+            .number("preAllocSize", 64..=1 << 30)?
+            .unwrap_or(65_536u64)
+            * 1024,
+        snapshot_every: settings
+            .number("snapCount", 2..=u64::MAX)?
+            .unwrap_or(100_000),
+        snapshot_every_bytes: match settings.number("snapSizeLimitInKb", -1i64..=1 << 40)? {
+            None => Some(4 << 30),
+            Some(kib) => u64::try_from(kib)
+                .ok()
+                .filter(|kib| *kib > 0)
+                .map(|kib| kib * 1024),
+        },
+        window: settings
+            .number("commitLogCount", 1..=1 << 24)?
+            .unwrap_or(500),
+        disk_sync_percent: settings.factor("snapshotSizeFactor")?.unwrap_or(33),
+        retain: retain(settings)?,
+        purge_interval: settings
+            .number("autopurge.purgeInterval", 0..=1 << 20)?
+            .unwrap_or(0),
+        digest: settings.flag("digest.enabled")?.unwrap_or(true),
+        last_zxid_in_snapshot: settings
+            .flag("serializeLastProcessedZxid.enabled")?
+            .unwrap_or(true),
+        trust_empty: settings.flag("snapshot.trust.empty")?.unwrap_or(false),
+        autocreate: settings.flag("db.autocreate")?.unwrap_or(true),
+    })
+}
+
+/// Fewer than three snapshots are never kept, as in Apache.
+fn retain(settings: &mut Settings<'_>) -> Result<usize, ConfigError> {
+    let property = settings.peek("autopurge.snapRetainCount");
+    let given = settings
+        .number("autopurge.snapRetainCount", 0..=1 << 20)?
+        .unwrap_or(3usize);
+    if let (Some(property), true) = (property, given < 3) {
+        settings.warn(&property, "at least 3 snapshots are kept");
+    }
+    Ok(given.max(3))
+}
+
+fn election(settings: &mut Settings<'_>) -> Result<Election, ConfigError> {
+    if let Some(property) = settings.take("electionAlg")
+        && property.value != "3"
+    {
+        return Err(settings.wrong(&property, "only 3, fast leader election, exists"));
+    }
+    let interval = |settings: &mut Settings<'_>, key, default| {
+        Ok::<u64, ConfigError>(settings.number(key, 1..=3_600_000)?.unwrap_or(default))
+    };
+    let first = interval(settings, "fastleader.minNotificationInterval", 200)?;
+    let last = interval(settings, "fastleader.maxNotificationInterval", 60_000)?;
+    let wait: Option<i64> = settings.number("leader.maxTimeToWaitForEpoch", -1..=3_600_000)?;
+    Ok(Election {
+        connect_timeout: interval(settings, "cnxTimeout", 5000)?,
+        notification_interval: (first, last.max(first)),
+        max_wait_for_epoch: wait.and_then(|wait| u64::try_from(wait).ok()),
+        listen_on_all: settings.flag("quorumListenOnAllIPs")?.unwrap_or(false),
+    })
+}
+
+fn access(settings: &mut Settings<'_>) -> Result<Access, ConfigError> {
+    let words = settings.take("4lw.commands.whitelist").map_or_else(
+        || Words::Only(["srvr".to_owned()].into()),
+        |property| match property.value.trim() {
+            "*" => Words::All,
+            list => Words::Only(list.split(',').map(|word| word.trim().to_owned()).collect()),
+        },
+    );
+    Ok(Access {
+        skip_acl: settings.flag("skipACL")?.unwrap_or(false),
+        super_digest: settings
+            .take("DigestAuthenticationProvider.superDigest")
+            .map(|property| property.value),
+        extended_types: settings.flag("extendedTypesEnabled")?.unwrap_or(false),
+        reconfig: settings.flag("reconfigEnabled")?.unwrap_or(false),
+        words,
+    })
+}
+
+fn admin(settings: &mut Settings<'_>) -> Result<Admin, ConfigError> {
+    let enabled = settings.flag("admin.enableServer")?.unwrap_or(true);
+    let host = settings
+        .take("admin.serverAddress")
+        .map(|property| property.value);
+    let port = settings
+        .port_and_line("admin.serverPort")?
+        .map_or(8080, |(port, _)| port);
+    let http = Address {
+        host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
+        port,
+    };
+    let provider = settings
+        .take("metricsProvider.className")
+        .filter(|property| property.value.ends_with("PrometheusMetricsProvider"));
+    let host = settings
+        .take("metricsProvider.httpHost")
+        .map(|property| property.value);
+    let port = settings
+        .port_and_line("metricsProvider.httpPort")?
+        .map_or(7000, |(port, _)| port);
+    let metrics = Address {
+        host: host.unwrap_or_else(|| "0.0.0.0".to_owned()),
+        port,
+    };
+    Ok(Admin {
+        http: enabled.then_some(http),
+        metrics: provider.map(|_| metrics),
+    })
+}
+
+/// The settings that nobody has taken yet.
+struct Settings<'a> {
+    file: &'a Path,
+    left: BTreeMap<String, Property>,
+    warnings: Vec<Warning>,
+}
+
+impl<'a> Settings<'a> {
+    /// Of a key that stands twice the later counts, as in Apache. Keys may be written with
+    /// `zookeeper.` before them, since that is how Apache names the system property.
+    fn new(file: &'a Path, text: &str) -> Self {
+        let mut settings = Self {
+            file,
+            left: BTreeMap::new(),
+            warnings: Vec::new(),
+        };
+        for property in properties::parse(text) {
+            let key = property
+                .key
+                .strip_prefix("zookeeper.")
+                .unwrap_or(&property.key)
+                .to_owned();
+            let property = Property {
+                key: key.clone(),
+                value: property.value.trim().to_owned(),
+                ..property
+            };
+            if let Some(earlier) = settings.left.insert(key, property) {
+                settings.warn(&earlier, "stands again further down, where it counts");
+            }
+        }
+        settings
+    }
+
+    fn peek(&self, key: &str) -> Option<Property> {
+        self.left.get(key).cloned()
+    }
+
+    fn take(&mut self, key: &str) -> Option<Property> {
+        self.left.remove(key)
+    }
+
+    fn take_prefix(&mut self, prefix: &str) -> Vec<Property> {
+        let keys: Vec<String> = self
+            .left
+            .keys()
+            .filter(|key| key.starts_with(prefix))
+            .cloned()
+            .collect();
+        keys.iter()
+            .filter_map(|key| self.left.remove(key))
+            .collect()
+    }
+
+    fn path(&mut self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
+        match self.take(key) {
+            Some(property) if property.value.is_empty() => Err(self.wrong(&property, "is empty")),
+            found => Ok(found.map(|property| PathBuf::from(property.value))),
+        }
+    }
+
+    fn number<T>(
+        &mut self,
+        key: &str,
+        range: std::ops::RangeInclusive<T>,
+    ) -> Result<Option<T>, ConfigError>
+    where
+        T: FromStr + PartialOrd + std::fmt::Display,
+    {
+        let Some(property) = self.take(key) else {
+            return Ok(None);
+        };
+        match property.value.parse() {
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => {
+                let why = format!(
+                    "{:?} is not a number from {} to {}",
+                    property.value,
+                    range.start(),
+                    range.end()
+                );
+                Err(self.wrong(&property, &why))
+            }
+        }
+    }
+
+    /// A factor such as 0.33, in percent; negative switches off.
+    fn factor(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
+        let Some(property) = self.take(key) else {
+            return Ok(None);
+        };
+        match property.value.parse::<f64>() {
+            Ok(factor) if factor.is_finite() => Ok(Some((factor.clamp(0.0, 1e6) * 100.0) as u64)),
+            _ => Err(self.wrong(&property, "write a number such as 0.33")),
+        }
+    }
+
+    fn port_and_line(&mut self, key: &str) -> Result<Option<(u16, usize)>, ConfigError> {
+        let line = self.left.get(key).map_or(0, |property| property.line);
+        Ok(self.number(key, 0..=u16::MAX)?.map(|port| (port, line)))
+    }
+
+    fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
+        let Some(property) = self.take(key) else {
+            return Ok(None);
+        };
+        match property.value.to_ascii_lowercase().as_str() {
+            "true" | "yes" => Ok(Some(true)),
+            "false" | "no" => Ok(Some(false)),
+            _ => Err(self.wrong(&property, "write true or false")),
+        }
+    }
+
+    fn wrong(&self, property: &Property, why: &str) -> ConfigError {
+        ConfigError::Setting {
+            file: self.file.to_owned(),
+            line: property.line,
+            key: property.key.clone(),
+            why: why.to_owned(),
+        }
+    }
+
+    fn missing(&self, key: &'static str, why: &str) -> ConfigError {
+        ConfigError::Missing {
+            file: self.file.to_owned(),
+            key,
+            why: why.to_owned(),
+        }
+    }
+
+    fn warn(&mut self, property: &Property, why: &str) {
+        self.warnings.push(Warning {
+            line: property.line,
+            key: property.key.clone(),
+            why: why.to_owned(),
+        });
+    }
+
+    fn leftovers(mut self) -> Vec<Warning> {
+        for property in std::mem::take(&mut self.left).into_values() {
+            self.warn(
+                &property,
+                "has no meaning here (Apache takes it as a system property)",
+            );
+        }
+        self.warnings.sort_by_key(|warning| warning.line);
+        self.warnings
+    }
+}

@@ -1,0 +1,192 @@
+use std::fs;
+
+use wire::PeerId;
+use wire::config::Address;
+
+use super::{Config, ConfigError, Warning, Words};
+
+struct Folder {
+    folder: tempfile::TempDir,
+}
+
+impl Folder {
+    fn new(myid: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some(myid) = myid {
+            fs::write(folder.path().join("myid"), myid).expect("write myid");
+        }
+        Self { folder }
+    }
+
+    /// Loads a zoo.cfg whose first line is dataDir.
+    fn load(&self, rest: &str) -> Result<Config, ConfigError> {
+        let file = self.folder.path().join("zoo.cfg");
+        let text = format!("dataDir={}\n{rest}", self.folder.path().display());
+        fs::write(&file, text).expect("write zoo.cfg");
+        Config::load(&file)
+    }
+
+    /// What is said, with the folder's name taken out.
+    fn refusal(&self, rest: &str) -> String {
+        let said = self.load(rest).expect_err("must be refused").to_string();
+        said.replace(&self.folder.path().display().to_string(), "DIR")
+    }
+}
+
+const THREE: &str = "initLimit=10\nsyncLimit=5\nclientPort=2181\nserver.1=a:2888:3888\n\
+                     server.2=b:2888:3888:participant;2182\nserver.3=c:2888:3888:observer\n";
+
+#[test]
+fn a_minimal_standalone_file_has_apaches_defaults() {
+    let config = Folder::new(None).load("clientPort=2181\n").expect("valid");
+    assert!(config.standalone);
+    assert_eq!(config.id, PeerId(0));
+    assert_eq!(
+        config.client,
+        Address {
+            host: "0.0.0.0".to_owned(),
+            port: 2181
+        }
+    );
+    assert_eq!(config.tick_time, 3000);
+    assert_eq!(config.session_timeouts, (6000, 60_000));
+    assert_eq!(config.limits.connections_per_address, 60);
+    assert_eq!(config.limits.frame, 0xf_ffff);
+    assert_eq!(config.storage.preallocate, 64 << 20);
+    assert_eq!(config.access.words, Words::Only(["srvr".to_owned()].into()));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn old_and_dynamic_server_lines_stand_side_by_side() {
+    let config = Folder::new(Some("2\n"))
+        .load(&THREE.replace("clientPort=2181\n", ""))
+        .expect("valid");
+    assert_eq!(config.id, PeerId(2));
+    assert_eq!(config.client.port, 2182);
+    assert_eq!(
+        config.ensemble.voters().collect::<Vec<_>>(),
+        [PeerId(1), PeerId(2)]
+    );
+    assert_eq!(config.ensemble.members.len(), 3);
+}
+
+#[test]
+fn a_dynamic_file_gives_members_and_version() {
+    let folder = Folder::new(Some("1"));
+    let dynamic = folder.folder.path().join("zoo.cfg.dynamic.100000000");
+    fs::write(
+        &dynamic,
+        "server.1=a:1:2;3\nserver.2=b:1:2;3\nserver.3=c:1:2;3",
+    )
+    .expect("write");
+    let config = folder
+        .load(&format!(
+            "initLimit=1\nsyncLimit=1\ndynamicConfigFile={}\n",
+            dynamic.display()
+        ))
+        .expect("valid");
+    assert_eq!(config.ensemble.version, 0x1_0000_0000);
+    assert_eq!(config.ensemble.voters().count(), 3);
+}
+
+#[test]
+fn a_member_that_the_ensemble_does_not_list_is_refused() {
+    assert_eq!(
+        Folder::new(Some("7")).refusal(THREE),
+        "DIR/myid: says 7, but the ensemble has the members 1, 2, 3 only"
+    );
+    assert_eq!(
+        Folder::new(None).refusal(THREE),
+        "DIR/myid: is missing: write this member's id into it, one of 1, 2, 3"
+    );
+    assert_eq!(
+        Folder::new(Some("one")).refusal(THREE),
+        "DIR/myid: \"one\" is not a number from 0 to 254"
+    );
+}
+
+#[test]
+fn an_impossible_setting_is_refused_with_its_line() {
+    let folder = Folder::new(Some("1"));
+    for (text, said) in [
+        (
+            "tickTime=0",
+            "DIR/zoo.cfg:2: tickTime: \"0\" is not a number from 1 to 3600000",
+        ),
+        (
+            "\ntickTime=fast",
+            "DIR/zoo.cfg:3: tickTime: \"fast\" is not a number from 1 to 3600000",
+        ),
+        (
+            "clientPort=70000",
+            "DIR/zoo.cfg:2: clientPort: \"70000\" is not a number from 0 to 65535",
+        ),
+        (
+            "clientPort=1\nelectionAlg=1",
+            "DIR/zoo.cfg:3: electionAlg: only 3, fast leader election, exists",
+        ),
+        (
+            "clientPort=1\nskipACL=maybe",
+            "DIR/zoo.cfg:3: skipACL: write true or false",
+        ),
+        (
+            "clientPort=1\nminSessionTimeout=9\nmaxSessionTimeout=8",
+            "DIR/zoo.cfg: minSessionTimeout <= maxSessionTimeout is missing: \
+             the least, 9 ms, is above the greatest, 8 ms",
+        ),
+        (
+            "tickTime=2000",
+            "DIR/zoo.cfg: clientPort is missing: write clientPort=2181, \
+             or end this member's server line with ;2181",
+        ),
+        (
+            "clientPort=1\nsyncLimit=5\nserver.1=a:1:2\nserver.2=b:1:2",
+            "DIR/zoo.cfg: initLimit is missing: an ensemble needs it, for example initLimit=10",
+        ),
+        (
+            "server.999=a:1:2",
+            "DIR/zoo.cfg:2: server.999: the id must be a number from 0 to 254",
+        ),
+    ] {
+        assert_eq!(folder.refusal(text), said, "for {text:?}");
+    }
+}
+
+#[test]
+fn a_client_port_said_twice_must_be_the_same() {
+    let text = THREE.replace("2181", "2183");
+    assert_eq!(
+        Folder::new(Some("2")).refusal(&text),
+        "DIR/zoo.cfg:4: clientPort: is 2183 here and 2182 in server.2: keep one"
+    );
+}
+
+#[test]
+fn unknown_and_repeated_keys_are_warnings() {
+    let config = Folder::new(None)
+        .load("clientPort=1\nclientPort=2181\nmade.up=1\nzookeeper.skipACL=yes\n")
+        .expect("valid");
+    assert_eq!(config.client.port, 2181);
+    assert!(config.access.skip_acl);
+    let warning = |line, key: &str, why: &str| Warning {
+        line,
+        key: key.to_owned(),
+        why: why.to_owned(),
+    };
+    assert_eq!(
+        config.warnings,
+        [
+            warning(
+                2,
+                "clientPort",
+                "stands again further down, where it counts"
+            ),
+            warning(
+                4,
+                "made.up",
+                "has no meaning here (Apache takes it as a system property)"
+            ),
+        ]
+    );
+}
