@@ -15,8 +15,13 @@
 //! This crate knows no socket, disk, clock, session or znode; it reads a transaction only to see
 //! a change of the configuration.
 
+mod machine;
+mod status;
+
 use std::sync::Arc;
 
+pub use machine::Zab;
+pub use status::{Part, Phase, ProposalSizes, Status, Synchronizations};
 use wire::config::{EnsembleConfig, PeerAddress};
 use wire::election::Notification;
 use wire::quorum::Packet;
