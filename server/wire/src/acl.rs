@@ -37,6 +37,7 @@ impl std::ops::BitOr for Perms {
 }
 
 impl Record for Perms {
+    const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
         self.0.encode(out);
     }

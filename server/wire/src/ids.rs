@@ -123,6 +123,7 @@ impl fmt::Debug for SessionId {
 macro_rules! jute_as {
     ($($type:ident as $raw:ty),*) => {$(
         impl Record for $type {
+            const LEAST: usize = <$raw>::LEAST;
             fn encode(&self, out: &mut Vec<u8>) {
                 (self.0 as $raw).encode(out);
             }

@@ -115,6 +115,22 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The number of items of a vector, of which each takes at least `least` bytes; null is 0.
+    ///
+    /// # Errors
+    /// If it is negative, or there are not enough bytes for so many.
+    pub fn count(&mut self, least: usize) -> Result<usize, DecodeError> {
+        let count = i32::decode(self)?;
+        match usize::try_from(count) {
+            Ok(n) if n <= self.remaining() / least.max(1) => Ok(n),
+            Ok(n) => Err(DecodeError::Truncated {
+                missing: n.saturating_mul(least.max(1)) - self.remaining(),
+            }),
+            Err(_) if count == -1 => Ok(0),
+            Err(_) => Err(DecodeError::Length(count)),
+        }
+    }
+
     /// Succeeds if nothing remains.
     ///
     /// # Errors
@@ -129,6 +145,10 @@ impl<'a> Reader<'a> {
 
 /// A value with a jute form.
 pub trait Record: Sized {
+    /// The fewest bytes that a jute form of this type has; 0 for types that are never items of a
+    /// vector.
+    const LEAST: usize = 0;
+
     /// Appends the jute form to `out`.
     fn encode(&self, out: &mut Vec<u8>);
 
@@ -157,6 +177,7 @@ pub trait Record: Sized {
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Record for $type {
+            const LEAST: usize = size_of::<$type>();
             fn encode(&self, out: &mut Vec<u8>) {
                 out.extend_from_slice(&self.to_be_bytes());
             }
@@ -178,6 +199,7 @@ impl Record for () {
 }
 
 impl Record for bool {
+    const LEAST: usize = 1;
     fn encode(&self, out: &mut Vec<u8>) {
         out.push(u8::from(*self));
     }
@@ -189,6 +211,7 @@ impl Record for bool {
 /// A null string reads as the empty one: no record has a field where the two differ, since
 /// path validation refuses both.
 impl Record for String {
+    const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
         self.as_bytes().encode_to(out);
     }
@@ -203,6 +226,7 @@ impl Record for String {
 
 /// Bytes that may be null.
 impl Record for Option<Bytes> {
+    const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Some(bytes) => bytes.encode_to(out),
@@ -216,6 +240,7 @@ impl Record for Option<Bytes> {
 
 /// Bytes for which null and empty are the same.
 impl Record for Bytes {
+    const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
         self.encode_to(out);
     }
@@ -225,8 +250,14 @@ impl Record for Bytes {
     }
 }
 
-/// A null vector reads as the empty one.
+/// How many bytes of memory a byte of input may cost in a vector of small items. Strings and
+/// buffers inside them add their own bytes once, and what the allocator adds to each.
+pub const AMPLIFICATION: usize = 8;
+
+/// A null vector reads as the empty one: where clients could tell the two apart (an ACL), both
+/// are refused alike.
 impl<T: Record> Record for Vec<T> {
+    const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
         length_of(self.len()).encode(out);
         for item in self {
@@ -234,10 +265,9 @@ impl<T: Record> Record for Vec<T> {
         }
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        // Each item takes at least one byte, so the count cannot exceed what remains; capacity is
-        // not reserved from it, since an item's size in memory may be many times that.
-        let count = reader.length()?.unwrap_or(0);
-        let mut items = Self::new();
+        const { assert!(T::LEAST > 0 && size_of::<T>() <= AMPLIFICATION * T::LEAST) };
+        let count = reader.count(T::LEAST)?;
+        let mut items = Self::with_capacity(count);
         for _ in 0..count {
             items.push(T::decode(reader)?);
         }
@@ -273,6 +303,7 @@ macro_rules! records {
         pub struct $name { $( $(#[$fmeta])* pub $field: $type, )* }
 
         impl $crate::jute::Record for $name {
+            const LEAST: usize = 0 $( + <$type as $crate::jute::Record>::LEAST )*;
             fn encode(&self, out: &mut Vec<u8>) {
                 let _ = &out;
                 $( self.$field.encode(out); )*

@@ -19,6 +19,7 @@ pub mod client;
 pub mod config;
 pub mod control;
 pub mod election;
+mod extent;
 pub mod ids;
 pub mod jute;
 pub mod quorum;
