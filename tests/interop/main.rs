@@ -1,0 +1,2 @@
+//! The interop suite.
+fn main() {}
