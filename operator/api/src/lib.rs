@@ -24,6 +24,7 @@ pub mod cluster;
 pub mod condition;
 pub mod crd;
 pub mod ensemble;
+pub mod manifest;
 pub mod member;
 pub mod sidecar;
 pub mod status;
@@ -32,6 +33,7 @@ pub use cluster::{ZooKeeperCluster, ZooKeeperClusterSpec};
 pub use condition::{Condition, ConditionStatus, ConditionType, Reason};
 pub use ensemble::EnsembleConfig;
 
+pub use manifest::{Invalid, validate_manifest, validate_update};
 pub use member::{Kind, MemberAddress, MemberId};
 pub use sidecar::Term;
 pub use status::ZooKeeperClusterStatus;
@@ -43,3 +45,12 @@ pub const GROUP: &str = "ferrokeeper.io";
 /// was granted. It is asked for when a granted volume is lost before the first committed
 /// configuration, and ignored at any other time.
 pub const RESET_BIRTH: &str = "ferrokeeper.io/reset-birth";
+
+/// Label that names the ensemble an object belongs to.
+pub const CLUSTER_LABEL: &str = "ferrokeeper.io/cluster";
+
+/// Label that says what a member is for: `voter` or `observer`.
+pub const ROLE_LABEL: &str = "ferrokeeper.io/role";
+
+/// Label that holds a member's id.
+pub const MEMBER_LABEL: &str = "ferrokeeper.io/member";

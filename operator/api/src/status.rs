@@ -80,8 +80,13 @@ pub struct BootstrapStatus {
     pub cluster_id: String,
     /// How far it is.
     pub phase: BootstrapPhase,
-    /// The first members, each with the volume that the grant is for.
+    /// The first members, each with the volume that the grant is for. Empty if the volumes were
+    /// adopted.
     pub members: Vec<BornMember>,
+    /// Ids that this ensemble had before a recovery gave it a new one. A volume that still has
+    /// one of them is parked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub predecessors: Vec<String>,
 }
 
 /// How far the ensemble's birth is.
@@ -141,8 +146,6 @@ pub struct Operation {
 pub enum OperationKind {
     /// The ensemble's first start.
     Birth,
-    /// A member that is down is started again.
-    Recover,
     /// A voter or observer joins.
     ScaleUp,
     /// A voter or observer leaves.

@@ -35,6 +35,39 @@ pub struct ContainerResources {
 #[serde(transparent)]
 pub struct Quantity(pub String);
 
+impl Quantity {
+    /// What it says, near enough to compare; `None` if it is not a quantity.
+    pub fn value(&self) -> Option<f64> {
+        const SUFFIXES: [(&str, f64); 15] = [
+            ("Ki", 1024.0),
+            ("Mi", 1_048_576.0),
+            ("Gi", 1_073_741_824.0),
+            ("Ti", 1_099_511_627_776.0),
+            ("Pi", 1_125_899_906_842_624.0),
+            ("Ei", 1_152_921_504_606_846_976.0),
+            ("n", 1e-9),
+            ("u", 1e-6),
+            ("m", 1e-3),
+            ("k", 1e3),
+            ("M", 1e6),
+            ("G", 1e9),
+            ("T", 1e12),
+            ("P", 1e15),
+            ("E", 1e18),
+        ];
+        let (number, factor) = SUFFIXES
+            .iter()
+            .find_map(|(suffix, factor)| Some((self.0.strip_suffix(suffix)?, *factor)))
+            .unwrap_or((&self.0, 1.0));
+        let plain = |c: char| c.is_ascii_digit() || "+-.eE".contains(c);
+        let number = number
+            .chars()
+            .all(plain)
+            .then(|| number.parse::<f64>().ok());
+        number.flatten().map(|number| number * factor)
+    }
+}
+
 impl<'de> Deserialize<'de> for Quantity {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
@@ -113,4 +146,22 @@ pub enum PullPolicy {
     IfNotPresent,
     /// Not at all.
     Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_have_the_values_that_kubernetes_gives_them() {
+        let value = |text: &str| Quantity(text.to_owned()).value();
+        assert_eq!(value("10Gi"), Some(10.0 * 1_073_741_824.0));
+        assert_eq!(value("500m"), Some(0.5));
+        assert_eq!(value("2"), Some(2.0));
+        assert_eq!(value("1.5e3"), Some(1500.0));
+        assert_eq!(value("1E"), Some(1e18));
+        for wrong in ["", "Gi", "inf", "nan", "10 Gi", "1x", "e3"] {
+            assert_eq!(value(wrong), None, "{wrong}");
+        }
+    }
 }
