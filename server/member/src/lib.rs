@@ -14,14 +14,25 @@
 //!
 //! This crate knows no socket, disk, clock, thread or lock.
 
+mod forward;
+mod held;
+mod leading;
+mod learning;
+mod machine;
+mod reap;
+mod sessions;
+mod status;
+
 use std::sync::Arc;
 
-use bytes::Bytes;
+use wire::SessionId;
 use wire::client::Write;
 use wire::config::EnsembleConfig;
 use wire::txn::Entry;
-use wire::{SessionId, Zxid};
 pub use zab::{Instant, LinkId, Role};
+
+pub use crate::machine::Member;
+pub use crate::status::Status;
 
 /// Both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -80,8 +91,11 @@ pub enum Effect {
     /// Apply these in order and answer with `Input::Zab(zab::Input::Applied)`. Events and replies
     /// reach their connections before the write guard is released.
     Apply(Vec<Arc<Entry>>),
-    /// The part changed. Connections may outlive it: requests wait for the next part, those
-    /// forwarded and not answered have an unknown fate.
+    /// The part changed. Connections may outlive it: requests and resumptions wait in the member
+    /// for the next part. Of writes and `sync`s handed over while the part was another one than
+    /// [`Role::Looking`] and not answered, the fate is unknown: close their connections. Resume
+    /// the sessions of the others at the next part, since an Apache leader counts a learner that
+    /// came back as another owner.
     Role(Role),
     /// Keep `/zookeeper/config` and the stored configuration equal to this.
     ConfigCommitted(EnsembleConfig),
@@ -112,6 +126,12 @@ pub enum Effect {
         /// Its number.
         cxid: i32,
     },
+    /// A request of this session is not carried out, since too much waits for a leader or for
+    /// commits already; nor is any later one until the session is resumed. Close its connection.
+    Refused {
+        /// Whose.
+        session: SessionId,
+    },
 }
 
 /// What does not change while a member runs.
@@ -119,9 +139,29 @@ pub enum Effect {
 pub struct Settings {
     /// For zab.
     pub zab: zab::Settings,
-    /// For the preparation of writes.
-    pub tree: tree::Options,
+    /// For the collection of containers and znodes with a time to live.
+    pub reap: ReapSettings,
 }
 
-/// Where the bytes of a forwarded request begin: see [`wire::quorum::ForwardHeader`].
-pub type Forwarded = (Zxid, Bytes);
+/// When containers and znodes with a time to live are collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReapSettings {
+    /// Milliseconds between two looks (`znode.container.checkIntervalMs`).
+    pub interval: u64,
+    /// Containers collected per minute (`znode.container.maxPerMinute`).
+    pub per_minute: u64,
+    /// Milliseconds that a container may stay without ever having had a child, 0 for ever
+    /// (`znode.container.maxNeverUsedIntervalMs`).
+    pub never_used: i64,
+}
+
+impl Default for ReapSettings {
+    /// As Apache 3.9.
+    fn default() -> Self {
+        Self {
+            interval: 60_000,
+            per_minute: 10_000,
+            never_used: 0,
+        }
+    }
+}

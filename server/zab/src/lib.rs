@@ -16,6 +16,7 @@
 //! a change of the configuration.
 
 mod machine;
+mod proof;
 mod status;
 
 use std::sync::Arc;

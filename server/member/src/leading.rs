@@ -1,0 +1,285 @@
+//! What only a leader knows.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tree::{Pending, PrepareContext, Standing, Tree};
+use wire::client::{BarePath, ErrorCode, Request, Write};
+use wire::quorum::ForwardHeader;
+use wire::txn::Entry;
+use wire::{PeerId, SessionId, Zxid};
+use zab::Instant;
+
+use crate::held::{Ask, Origin};
+use crate::reap::Reaper;
+use crate::sessions::Sessions;
+use crate::{Now, Settings};
+
+/// Made once a leader's initial history is applied, dropped whole when it stops leading.
+///
+/// `outstanding` holds exactly the proposals that are not applied yet, in order, so its end and
+/// `proposed` are the same zxid unless it is empty. What is in `batch` has a zxid and goes to zab
+/// before the input that caused it is done with.
+#[derive(Debug)]
+pub(crate) struct Leading {
+    this: PeerId,
+    pending: Pending,
+    sessions: Sessions,
+    syncs: VecDeque<Barrier>,
+    proposed: Zxid,
+    /// The zxid of the next entry, unless the epoch's counter is used up.
+    next: Option<Zxid>,
+    batch: Vec<Arc<Entry>>,
+    outstanding: VecDeque<Arc<Entry>>,
+    outstanding_bytes: usize,
+    /// Nobody is expired before a quorum has answered a PING sent after this.
+    proof: Option<Instant>,
+    reaper: Reaper,
+}
+
+/// A `sync` that is done when everything up to `zxid` is applied. Proving that this member still
+/// leads before it answers would be one more condition here.
+#[derive(Debug)]
+struct Barrier {
+    zxid: Zxid,
+    answer: SyncAnswer,
+}
+
+/// Whom to tell that a `sync` is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SyncAnswer {
+    /// A client of this member.
+    Here(SessionId, i32),
+    /// A learner; it knows which of its clients is next.
+    Learner(zab::LinkId),
+}
+
+/// Bytes that may be proposed and not applied; more waits. Enough for some hundred of the largest
+/// requests, and for a second of small ones at the fastest rate seen.
+const OUTSTANDING_LIMIT: usize = 64 << 20;
+
+/// How many sessions or znodes are ended for one input: a storm of them is spread over many, so
+/// that requests come in between.
+pub(crate) const ENDED_AT_ONCE: usize = 1000;
+
+impl Leading {
+    /// `tree` has applied everything up to `last`; `next` is zab's first zxid.
+    pub(crate) fn new(now: Now, settings: &Settings, tree: &Tree, last: Zxid) -> Self {
+        let mut sessions = Sessions::new(settings.zab.tick);
+        for (id, timeout) in tree.sessions() {
+            sessions.open(now.monotonic, id, timeout, None);
+        }
+        Self {
+            this: settings.zab.id,
+            pending: Pending::new(settings.zab.seed),
+            sessions,
+            syncs: VecDeque::new(),
+            proposed: last,
+            next: None,
+            batch: Vec::new(),
+            outstanding: VecDeque::new(),
+            outstanding_bytes: 0,
+            proof: None,
+            reaper: Reaper::new(now.monotonic, settings.reap),
+        }
+    }
+
+    /// Whether more may be proposed: zab has a zxid, and not too much waits already.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.next.is_some() && self.outstanding_bytes < OUTSTANDING_LIMIT
+    }
+
+    /// What zab would give the next proposal. Only called while nothing is in the batch.
+    pub(crate) fn set_next(&mut self, next: Option<Zxid>) {
+        debug_assert!(self.batch.is_empty());
+        self.next = next;
+    }
+
+    /// The entries made since the last time, to be proposed at once.
+    pub(crate) fn take_batch(&mut self) -> Vec<Arc<Entry>> {
+        std::mem::take(&mut self.batch)
+    }
+
+    /// Answers a request with a transaction, or notes a `sync`. There must be room.
+    pub(crate) fn ask(&mut self, now: Now, tree: &Tree, origin: Origin, ask: Ask) {
+        match ask {
+            Ask::Refused(header, code) => self.fail(now, header, code),
+            Ask::Write(write) if matches!(write.request, Request::Sync(_)) => {
+                self.sync(origin, &write);
+            }
+            Ask::Write(write) => match self.admit(now, origin, &write) {
+                Ok(standing) => self.prepare(now, tree, standing, &write),
+                Err(code) => {
+                    let header = ForwardHeader {
+                        session: write.session,
+                        cxid: write.cxid,
+                        op: write.request.op().code(),
+                    };
+                    self.fail(now, header, code);
+                }
+            },
+        }
+    }
+
+    /// How a request's session stands. Opens and closes sessions on the way.
+    fn admit(&mut self, now: Now, origin: Origin, write: &Write) -> Result<Standing, ErrorCode> {
+        let owner = origin.owner(self.this);
+        match &write.request {
+            Request::CreateSession(r) => {
+                self.sessions
+                    .open(now.monotonic, write.session, r.timeout, Some(owner));
+                Ok(Standing::Global)
+            }
+            // As Apache, without a look at the owner: it is the last request of its session.
+            Request::CloseSession(()) => {
+                if self.sessions.close(write.session) {
+                    Ok(Standing::Global)
+                } else {
+                    Err(ErrorCode::SessionExpired)
+                }
+            }
+            Request::Reconfig(_) => {
+                self.sessions.check(write.session, owner)?;
+                Err(ErrorCode::ReconfigDisabled)
+            }
+            _ => match self.sessions.check(write.session, owner) {
+                Ok(()) => Ok(Standing::Global),
+                Err(ErrorCode::SessionMoved) => Ok(Standing::Moved),
+                Err(_) => Ok(Standing::Expired),
+            },
+        }
+    }
+
+    fn sync(&mut self, origin: Origin, write: &Write) {
+        self.syncs.push_back(Barrier {
+            zxid: self.proposed,
+            answer: match origin {
+                Origin::Here => SyncAnswer::Here(write.session, write.cxid),
+                Origin::Learner { link, .. } => SyncAnswer::Learner(link),
+            },
+        });
+    }
+
+    /// The next `sync` that is done when everything up to `applied` is applied.
+    pub(crate) fn sync_done(&mut self, applied: Zxid) -> Option<SyncAnswer> {
+        self.syncs
+            .pop_front_if(|barrier| barrier.zxid <= applied)
+            .map(|barrier| barrier.answer)
+    }
+
+    fn prepare(&mut self, now: Now, tree: &Tree, session: Standing, write: &Write) {
+        if let Some(zxid) = self.next {
+            let time = now.wall;
+            let context = PrepareContext {
+                zxid,
+                time,
+                session,
+            };
+            let entry = tree::prepare(tree, &mut self.pending, &context, write);
+            self.add(entry);
+        }
+    }
+
+    fn fail(&mut self, now: Now, header: ForwardHeader, code: ErrorCode) {
+        if let Some(zxid) = self.next {
+            let context = PrepareContext {
+                zxid,
+                time: now.wall,
+                session: Standing::Global,
+            };
+            let entry = tree::prepare_error(&context, header.session, header.cxid, code);
+            self.add(entry);
+        }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let entry = Arc::new(entry);
+        self.proposed = entry.zxid();
+        self.next = entry.zxid().next();
+        self.outstanding_bytes += entry.bytes().len();
+        self.outstanding.push_back(Arc::clone(&entry));
+        self.batch.push(entry);
+    }
+
+    /// The tree has applied everything up to here.
+    pub(crate) fn applied(&mut self, zxid: Zxid) {
+        while let Some(entry) = self.outstanding.pop_front_if(|entry| entry.zxid() <= zxid) {
+            self.outstanding_bytes -= entry.bytes().len();
+            self.pending.committed(&entry);
+        }
+    }
+
+    pub(crate) fn sessions(&mut self) -> &mut Sessions {
+        &mut self.sessions
+    }
+
+    /// This member did not run for a while.
+    pub(crate) fn distrust(&mut self, now: Instant) {
+        self.proof = Some(now);
+    }
+
+    /// What has to be proved before anyone is expired.
+    pub(crate) const fn proof_needed(&self) -> Option<Instant> {
+        self.proof
+    }
+
+    /// A quorum has answered since.
+    pub(crate) fn trust(&mut self) {
+        self.proof = None;
+    }
+
+    /// Proposes the end of what is over: sessions, containers, znodes with a time to live.
+    pub(crate) fn end_what_is_over(&mut self, now: Now, tree: &Tree) {
+        if self.proof.is_some() {
+            return;
+        }
+        for session in self.sessions.expired(now.monotonic, ENDED_AT_ONCE) {
+            if !self.has_room() {
+                return;
+            }
+            self.ask_myself(now, tree, session, Request::CloseSession(()));
+        }
+        for path in self.reaper.due(now, tree, ENDED_AT_ONCE) {
+            if !self.has_room() {
+                return;
+            }
+            let request = Request::DeleteContainer(BarePath { path });
+            let write = own_write(SessionId(0), request);
+            self.prepare(now, tree, Standing::Global, &write);
+        }
+    }
+
+    fn ask_myself(&mut self, now: Now, tree: &Tree, session: SessionId, request: Request) {
+        let write = own_write(session, request);
+        self.ask(now, tree, Origin::Here, Ask::Write(write));
+    }
+
+    /// When [`Leading::end_what_is_over`] is next worth calling.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        if self.proof.is_some() || !self.has_room() {
+            return None;
+        }
+        let sessions = self.sessions.next_deadline();
+        let reaper = Some(self.reaper.deadline());
+        sessions.into_iter().chain(reaper).min()
+    }
+
+    pub(crate) fn counts(&self) -> (usize, usize, usize, usize) {
+        (
+            self.sessions.len(),
+            self.syncs.len(),
+            self.outstanding.len(),
+            self.outstanding_bytes,
+        )
+    }
+}
+
+/// What the leader asks of itself has no client, number or identity.
+fn own_write(session: SessionId, request: Request) -> Write {
+    Write {
+        session,
+        cxid: 0,
+        request,
+        identities: Arc::from([]),
+    }
+}

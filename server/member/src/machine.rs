@@ -1,0 +1,576 @@
+//! [`Member`]: zab and what a leader or a learner adds to it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use tree::Tree;
+use wire::client::{CreateSessionRequest, Request, Write};
+use wire::quorum::{Packet, Revalidated, SessionTimeout, packet};
+use wire::txn::{Entry, kind};
+use wire::{PeerId, Record, SessionId, Zxid};
+use zab::{Instant, LinkId, Zab};
+
+use crate::forward::{self, Forwarded};
+use crate::held::{Ask, Held, Origin};
+use crate::leading::{Leading, SyncAnswer};
+use crate::learning::Learning;
+use crate::sessions::SessionIds;
+use crate::{ClientId, Effect, Input, Now, Role, Settings, Status};
+
+/// One ensemble member. Does no IO, reads no clock and owns no tree.
+///
+/// After each [`Member::handle`] carry out what [`Member::poll_effect`] yields until it yields
+/// nothing. When [`Member::deadline`] has come, call `handle` with [`zab::Input::Tick`].
+#[derive(Debug)]
+pub struct Member {
+    zab: Zab,
+    settings: Settings,
+    ids: SessionIds,
+    part: Part,
+    /// The tree has applied everything up to here, as far as the driver has said.
+    applied: Zxid,
+    /// Requests that wait for a leader, or for room.
+    held: Held,
+    /// Clients that want to go on with a session, while there is no leader to ask.
+    resuming: VecDeque<(ClientId, SessionId, i32)>,
+    /// Learners' questions about sessions, while this member does not know the answers yet.
+    revalidating: Vec<(LinkId, PeerId, Packet)>,
+    /// Sessions of which a request was refused: later ones must not overtake it. They are taken
+    /// again after the client has connected anew.
+    refused: BTreeSet<SessionId>,
+    /// Timeouts of sessions that were opened or resumed here, as negotiated here.
+    timeouts: BTreeMap<SessionId, i32>,
+    effects: VecDeque<Effect>,
+    last_handled: Instant,
+}
+
+/// What the member does about requests.
+#[derive(Debug)]
+enum Part {
+    /// Keeps them: there is no leader, or this member will lead once it has applied its history.
+    Waiting {
+        /// The history's end.
+        leads_after: Option<Zxid>,
+    },
+    /// Forwards them.
+    Learning(Learning),
+    /// Answers them.
+    Leading(Box<Leading>),
+}
+
+/// Bytes of requests that wait for a leader or for room; more are refused. Twice what a leader
+/// lets be outstanding, so that a short election costs no client its connection.
+pub(crate) const HELD_LIMIT: usize = 128 << 20;
+
+/// Clients that wait to resume; beyond that the oldest have long given up.
+const RESUMING_LIMIT: usize = 100_000;
+
+/// Ticks after which a member that did not run distrusts what it knows.
+const GAP_TICKS: u64 = 2;
+
+impl Member {
+    /// A member that starts; its first effects wait for [`Member::poll_effect`].
+    #[must_use]
+    pub fn new(now: Now, settings: Settings, boot: zab::Boot) -> Self {
+        let applied = boot.last;
+        let zab = Zab::new(now.monotonic, settings.zab.clone(), boot);
+        let mut member = Self {
+            zab,
+            ids: SessionIds::new(settings.zab.id, now.wall),
+            settings,
+            part: Part::Waiting { leads_after: None },
+            applied,
+            held: Held::new(HELD_LIMIT),
+            resuming: VecDeque::new(),
+            revalidating: Vec::new(),
+            refused: BTreeSet::new(),
+            timeouts: BTreeMap::new(),
+            effects: VecDeque::new(),
+            last_handled: now.monotonic,
+        };
+        // Nothing has been applied or asked yet, so no tree is needed to pass these on.
+        while let Some(effect) = member.zab.poll_effect() {
+            member.pass_on(effect);
+        }
+        member
+    }
+
+    /// Takes in what has happened. `now.monotonic` never goes back. `tree` has applied at least
+    /// what the driver has reported as applied.
+    pub fn handle(&mut self, now: Now, tree: &Tree, input: Input) {
+        self.notice_gap(now.monotonic);
+        match input {
+            Input::Zab(input) => self.handle_zab(now, tree, input),
+            Input::Open {
+                client,
+                timeout,
+                identities,
+            } => self.open(now, tree, client, timeout, identities),
+            Input::Resume {
+                client,
+                session,
+                timeout,
+            } => self.resume(now, client, session, timeout),
+            Input::Writes(writes) => {
+                for write in writes {
+                    self.ask(now, tree, Origin::Here, Ask::Write(write));
+                }
+            }
+            Input::Touched(sessions) => self.touched(now.monotonic, tree, sessions),
+            Input::Yield(_) => {
+                if matches!(self.zab.role(), Role::Leading { .. }) {
+                    self.zab.resign(now.monotonic, "asked to hand over");
+                }
+            }
+        }
+        self.settle(now, tree);
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// When [`zab::Input::Tick`] is due.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        let own = match &self.part {
+            Part::Leading(leading) => leading.deadline(),
+            Part::Waiting { .. } | Part::Learning(_) => None,
+        };
+        own.map_or_else(|| self.zab.deadline(), |own| own.min(self.zab.deadline()))
+    }
+
+    /// What there is to show.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let mut status = Status {
+            zab: self.zab.status(),
+            role: self.zab.role(),
+            applied: self.applied,
+            committed: self.zab.committed(),
+            synced: self.zab.synced(),
+            last_logged: self.zab.last_logged(),
+            sessions: None,
+            pending_syncs: 0,
+            uncommitted: 0,
+            uncommitted_bytes: 0,
+            held_bytes: self.held.bytes(),
+        };
+        match &self.part {
+            Part::Waiting { .. } => {}
+            Part::Learning(learning) => status.pending_syncs = learning.pending_syncs(),
+            Part::Leading(leading) => {
+                let counts = leading.counts();
+                status.sessions = Some(counts.0);
+                status.pending_syncs = counts.1;
+                status.uncommitted = counts.2;
+                status.uncommitted_bytes = counts.3;
+            }
+        }
+        status
+    }
+
+    /// The configuration in force here.
+    #[must_use]
+    pub fn config(&self) -> &wire::config::EnsembleConfig {
+        self.zab.config()
+    }
+
+    fn notice_gap(&mut self, now: Instant) {
+        let gap = now.0.saturating_sub(self.last_handled.0);
+        if gap > GAP_TICKS * self.settings.zab.tick
+            && let Part::Leading(leading) = &mut self.part
+        {
+            leading.distrust(now);
+        }
+        self.last_handled = now;
+    }
+
+    fn handle_zab(&mut self, now: Now, tree: &Tree, input: zab::Input) {
+        match &input {
+            zab::Input::Applied { zxid } => {
+                self.applied = self.applied.max(*zxid);
+                if let Part::Leading(leading) = &mut self.part {
+                    leading.applied(self.applied);
+                }
+            }
+            zab::Input::Truncated { last } => self.reloaded(tree, *last),
+            zab::Input::SnapshotInstalled { zxid, .. } => self.reloaded(tree, *zxid),
+            _ => {}
+        }
+        self.zab.handle(now.monotonic, input);
+    }
+
+    /// The tree is another one now.
+    fn reloaded(&mut self, tree: &Tree, last: Zxid) {
+        self.applied = last;
+        self.timeouts
+            .retain(|session, _| tree.session(*session).is_some());
+    }
+
+    /// Carries on until nothing more follows from what was put in.
+    fn settle(&mut self, now: Now, tree: &Tree) {
+        loop {
+            while let Some(effect) = self.zab.poll_effect() {
+                self.take_zab_effect(now, tree, effect);
+            }
+            self.begin_leading(now, tree);
+            self.finish_syncs();
+            self.lead(now, tree);
+            if !self.propose(now.monotonic) {
+                break;
+            }
+        }
+        while let Some(effect) = self.zab.poll_effect() {
+            self.take_zab_effect(now, tree, effect);
+        }
+    }
+
+    fn take_zab_effect(&mut self, now: Now, tree: &Tree, effect: zab::Effect) {
+        match effect {
+            zab::Effect::Role(role) => self.change_part(role),
+            zab::Effect::FromLearner { link, peer, packet } => {
+                self.from_learner(now, tree, link, peer, packet);
+            }
+            zab::Effect::FromLeader { packet } => self.from_leader(packet),
+            other => self.pass_on(other),
+        }
+    }
+
+    /// Turns an effect into the driver's. Needs no tree and no time.
+    fn pass_on(&mut self, effect: zab::Effect) {
+        match effect {
+            zab::Effect::Deliver(entries) => {
+                self.forget_closed(&entries);
+                self.effects.push_back(Effect::Apply(entries));
+            }
+            zab::Effect::Role(role) => self.change_part(role),
+            zab::Effect::ConfigCommitted(config) => {
+                self.effects.push_back(Effect::ConfigCommitted(config));
+            }
+            zab::Effect::FromLearner { .. } | zab::Effect::FromLeader { .. } => {}
+            other => self.effects.push_back(Effect::Zab(other)),
+        }
+    }
+
+    fn forget_closed(&mut self, entries: &[Arc<Entry>]) {
+        for entry in entries {
+            let header = entry.header();
+            if header.kind == kind::CLOSE_SESSION {
+                self.timeouts.remove(&header.client_id);
+            }
+        }
+    }
+
+    fn change_part(&mut self, role: Role) {
+        let next = match role {
+            Role::Looking => Part::Waiting { leads_after: None },
+            Role::Following { .. } | Role::Observing { .. } => Part::Learning(Learning::default()),
+            Role::Leading { last, .. } => Part::Waiting {
+                leads_after: Some(last),
+            },
+        };
+        if let Part::Learning(before) = std::mem::replace(&mut self.part, next) {
+            self.resuming.extend(before.unanswered());
+        }
+        self.held.forget_learners();
+        self.revalidating.clear();
+        self.effects.push_back(Effect::Role(role));
+        if matches!(self.part, Part::Learning(_)) {
+            self.forward_held();
+        }
+    }
+
+    fn forward_held(&mut self) {
+        while let Some((_, ask)) = self.held.pop() {
+            if let Ask::Write(write) = ask {
+                self.forward(write);
+            }
+        }
+        for (client, session, timeout) in std::mem::take(&mut self.resuming) {
+            self.ask_leader_to_resume(client, session, timeout);
+        }
+    }
+
+    /// Once the initial history is applied, what a leader knows can be made.
+    fn begin_leading(&mut self, now: Now, tree: &Tree) {
+        let Part::Waiting {
+            leads_after: Some(last),
+        } = self.part
+        else {
+            return;
+        };
+        if self.applied < last {
+            return;
+        }
+        let mut leading = Leading::new(now, &self.settings, tree, last);
+        leading.set_next(self.zab.next_zxid());
+        self.part = Part::Leading(Box::new(leading));
+        for (client, session, timeout) in std::mem::take(&mut self.resuming) {
+            self.resume(now, client, session, timeout);
+        }
+        for (link, peer, packet) in std::mem::take(&mut self.revalidating) {
+            self.revalidate(now.monotonic, link, peer, packet);
+        }
+    }
+
+    fn open(
+        &mut self,
+        now: Now,
+        tree: &Tree,
+        client: ClientId,
+        timeout: i32,
+        identities: Arc<[wire::Id]>,
+    ) {
+        let session = self.ids.next(|id| tree.session(id).is_some());
+        self.timeouts.insert(session, timeout);
+        self.effects.push_back(Effect::Opening {
+            client,
+            session,
+            timeout,
+        });
+        let write = Write {
+            session,
+            cxid: 0,
+            request: Request::CreateSession(CreateSessionRequest { timeout }),
+            identities,
+        };
+        self.ask(now, tree, Origin::Here, Ask::Write(write));
+    }
+
+    fn resume(&mut self, now: Now, client: ClientId, session: SessionId, timeout: i32) {
+        self.refused.remove(&session);
+        match &mut self.part {
+            Part::Waiting { .. } => {
+                self.resuming.push_back((client, session, timeout));
+                if self.resuming.len() > RESUMING_LIMIT {
+                    self.resuming.pop_front();
+                }
+            }
+            Part::Learning(_) => self.ask_leader_to_resume(client, session, timeout),
+            Part::Leading(leading) => {
+                let this = self.settings.zab.id;
+                let valid = leading
+                    .sessions()
+                    .resume(now.monotonic, session, timeout, this);
+                self.resumed(client, session, timeout, valid);
+            }
+        }
+    }
+
+    fn ask_leader_to_resume(&mut self, client: ClientId, session: SessionId, timeout: i32) {
+        if let Part::Learning(learning) = &mut self.part {
+            let question = learning.resume(client, session, timeout);
+            self.zab.send_to_leader(question);
+        }
+    }
+
+    fn resumed(&mut self, client: ClientId, session: SessionId, timeout: i32, valid: bool) {
+        if valid {
+            self.timeouts.insert(session, timeout);
+        }
+        self.effects.push_back(Effect::Resumed {
+            client,
+            session,
+            timeout,
+            valid,
+        });
+    }
+
+    fn touched(&mut self, now: Instant, tree: &Tree, sessions: Vec<SessionId>) {
+        for session in sessions {
+            let known = self.timeouts.get(&session).copied();
+            let Some(timeout) = known.or_else(|| tree.session(session)) else {
+                continue;
+            };
+            match &mut self.part {
+                Part::Waiting { .. } => {}
+                Part::Learning(learning) => learning.touch(session, timeout),
+                Part::Leading(leading) => {
+                    leading.sessions().touch(now, session, timeout);
+                }
+            }
+        }
+    }
+
+    /// A request, from a client here or from a learner.
+    fn ask(&mut self, now: Now, tree: &Tree, origin: Origin, ask: Ask) {
+        if let (Origin::Here, Ask::Write(write)) = (origin, &ask)
+            && self.refused.contains(&write.session)
+        {
+            return;
+        }
+        match (&mut self.part, ask) {
+            (Part::Leading(leading), ask) if self.held.is_empty() && leading.has_room() => {
+                leading.ask(now, tree, origin, ask);
+            }
+            (Part::Learning(_), Ask::Write(write)) => self.forward(write),
+            (_, ask) => {
+                if let Err(ask) = self.held.push(origin, ask) {
+                    self.refuse(origin, &ask);
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, origin: Origin, ask: &Ask) {
+        match (origin, ask) {
+            (Origin::Here, Ask::Write(write)) => {
+                self.refused.insert(write.session);
+                let session = write.session;
+                self.effects.push_back(Effect::Refused { session });
+            }
+            (Origin::Here, Ask::Refused(..)) => {}
+            (Origin::Learner { link, .. }, _) => {
+                self.zab.close_learner(link, "too many requests wait");
+            }
+        }
+    }
+
+    fn forward(&mut self, write: Write) {
+        if let Part::Learning(learning) = &mut self.part {
+            if matches!(write.request, Request::Sync(_)) {
+                learning.sync_asked(write.session, write.cxid);
+            }
+            self.zab.send_to_leader(forward::encode(&write));
+        }
+    }
+
+    fn from_learner(&mut self, now: Now, tree: &Tree, link: LinkId, peer: PeerId, packet: Packet) {
+        match packet.kind {
+            packet::REQUEST => {
+                let ask = match forward::decode(packet) {
+                    Ok(Forwarded::Write(write)) => Ask::Write(write),
+                    Ok(Forwarded::Refused(header, code)) => Ask::Refused(header, code),
+                    Err(_) => {
+                        self.zab.close_learner(link, "REQUEST without a header");
+                        return;
+                    }
+                };
+                self.ask(now, tree, Origin::Learner { peer, link }, ask);
+            }
+            packet::REVALIDATE => self.revalidate(now.monotonic, link, peer, packet),
+            packet::PING => self.learner_touches(now.monotonic, link, &packet),
+            _ => {}
+        }
+    }
+
+    fn revalidate(&mut self, now: Instant, link: LinkId, peer: PeerId, packet: Packet) {
+        let data = packet.data.clone().unwrap_or_default();
+        let Ok(question) = SessionTimeout::from_bytes(&data) else {
+            self.zab.close_learner(link, "malformed REVALIDATE");
+            return;
+        };
+        let Part::Leading(leading) = &mut self.part else {
+            // A learner serves as soon as a quorum has acknowledged NEWLEADER, this member only
+            // when it has applied its history.
+            if self.revalidating.len() < RESUMING_LIMIT {
+                self.revalidating.push((link, peer, packet));
+            } else {
+                self.zab.close_learner(link, "too many sessions wait");
+            }
+            return;
+        };
+        let SessionTimeout { session, timeout } = question;
+        let valid = leading.sessions().resume(now, session, timeout, peer);
+        let answer = Revalidated { session, valid }.to_bytes();
+        let answer = Packet::with(packet::REVALIDATE, packet.zxid, answer);
+        self.zab.send_to_learner(link, answer);
+    }
+
+    fn learner_touches(&mut self, now: Instant, link: LinkId, packet: &Packet) {
+        let Ok(touches) = packet.touches() else {
+            self.zab.close_learner(link, "malformed PING");
+            return;
+        };
+        if let Part::Leading(leading) = &mut self.part {
+            for touch in touches {
+                leading.sessions().touch(now, touch.session, touch.timeout);
+            }
+        }
+    }
+
+    fn from_leader(&mut self, packet: Packet) {
+        let Part::Learning(learning) = &mut self.part else {
+            if packet.kind == packet::PING {
+                let answer = Packet::with(packet::PING, packet.zxid, bytes::Bytes::new());
+                self.zab.send_to_leader(answer);
+            }
+            return;
+        };
+        match packet.kind {
+            packet::PING => {
+                let answer = learning.pong(&packet);
+                self.zab.send_to_leader(answer);
+            }
+            packet::SYNC => learning.sync_answered(self.zab.committed()),
+            packet::REVALIDATE => {
+                // Bytes that are no answer leave the question open; its client asks again.
+                if let Ok(Some((client, session, timeout, valid))) = learning.resumed(&packet) {
+                    self.resumed(client, session, timeout, valid);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn finish_syncs(&mut self) {
+        match &mut self.part {
+            Part::Waiting { .. } => {}
+            Part::Learning(learning) => {
+                while let Some((session, cxid)) = learning.sync_done(self.applied) {
+                    self.effects.push_back(Effect::SyncDone { session, cxid });
+                }
+            }
+            Part::Leading(leading) => {
+                while let Some(answer) = leading.sync_done(self.applied) {
+                    match answer {
+                        SyncAnswer::Here(session, cxid) => {
+                            self.effects.push_back(Effect::SyncDone { session, cxid });
+                        }
+                        SyncAnswer::Learner(link) => {
+                            let answer = Packet::bare(packet::SYNC, Zxid::ZERO);
+                            self.zab.send_to_learner(link, answer);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes up requests that waited, and ends what is over.
+    fn lead(&mut self, now: Now, tree: &Tree) {
+        let Part::Leading(leading) = &mut self.part else {
+            return;
+        };
+        while leading.has_room()
+            && let Some((origin, ask)) = self.held.pop()
+        {
+            leading.ask(now, tree, origin, ask);
+        }
+        if let Some(since) = leading.proof_needed()
+            && self.zab.quorum_heard_since(since)
+        {
+            leading.trust();
+        }
+        leading.end_what_is_over(now, tree);
+    }
+
+    /// Hands over what was prepared. False if there was nothing.
+    fn propose(&mut self, now: Instant) -> bool {
+        let Part::Leading(leading) = &mut self.part else {
+            return false;
+        };
+        let batch = leading.take_batch();
+        if batch.is_empty() {
+            leading.set_next(self.zab.next_zxid());
+            return false;
+        }
+        self.zab.propose(now, batch);
+        if let Part::Leading(leading) = &mut self.part {
+            leading.set_next(self.zab.next_zxid());
+        }
+        true
+    }
+}
