@@ -527,11 +527,38 @@ impl MultiHeader {
     };
 }
 
-/// The parts of a multi or multiRead, decoded.
+/// The parts of a multi or multiRead, decoded: all writes or all reads, none of them a multi.
+///
+/// Their number is bounded by their bytes: in memory they take at most 20 times as much, buffers
+/// and strings not counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MultiRequest {
     /// In order.
     pub ops: Vec<Request>,
+}
+
+/// 14 bytes are the least that a part takes, and a growing vector may be half empty.
+const _: () = assert!(2 * size_of::<Request>() <= 20 * 14);
+
+impl OpCode {
+    /// Whether a multi may contain it.
+    const fn is_multi_write(self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Create2
+                | Self::CreateTtl
+                | Self::CreateContainer
+                | Self::Delete
+                | Self::SetData
+                | Self::Check
+        )
+    }
+
+    /// Whether a multiRead may contain it.
+    const fn is_multi_read(self) -> bool {
+        matches!(self, Self::GetData | Self::GetChildren)
+    }
 }
 
 impl Record for MultiRequest {
@@ -554,18 +581,12 @@ impl Record for MultiRequest {
             if header.done {
                 return Ok(Self { ops });
             }
-            let Some(
-                op @ (OpCode::Create
-                | OpCode::Create2
-                | OpCode::CreateTtl
-                | OpCode::CreateContainer
-                | OpCode::Delete
-                | OpCode::SetData
-                | OpCode::Check
-                | OpCode::GetData
-                | OpCode::GetChildren),
-            ) = OpCode::from_code(header.kind)
-            else {
+            let fits = |op: &OpCode| match ops.first().map(Request::op) {
+                None => op.is_multi_write() || op.is_multi_read(),
+                Some(first) if first.is_multi_read() => op.is_multi_read(),
+                Some(_) => op.is_multi_write(),
+            };
+            let Some(op) = OpCode::from_code(header.kind).filter(fits) else {
                 return Err(DecodeError::Value {
                     field: "multi type",
                     value: header.kind.into(),

@@ -77,6 +77,9 @@ const NOTIFICATION_VERSION: i32 = 2;
 
 impl Record for Hello {
     fn encode(&self, out: &mut Vec<u8>) {
+        if self.addresses.is_empty() {
+            return self.peer.encode(out);
+        }
         let version = if self.addresses.len() > 1 {
             HELLO_V2
         } else {

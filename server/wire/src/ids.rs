@@ -108,6 +108,56 @@ impl fmt::Display for PeerId {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct SessionId(pub i64);
 
+/// The id that would mark an ephemeral's owner as a container.
+const CONTAINER_OWNER: SessionId = SessionId(i64::MIN);
+
+/// What Apache mixes into the seed of passwords.
+const PASSWORD_SALT: i64 = 0xB341_5C00;
+
+impl SessionId {
+    /// No session.
+    pub const NONE: Self = Self(0);
+
+    /// The first id that a member gives out when it starts at `now` (milliseconds): the member's
+    /// id in the high byte, 40 bits of time, and a counter of 16 bits that [`Self::next`] lets
+    /// run on into the time.
+    #[must_use]
+    pub const fn first(member: PeerId, now: i64) -> Self {
+        let time = (((now as u64) << 24) >> 8) as i64;
+        let first = Self(time | member.0 << 56);
+        if first.0 == CONTAINER_OWNER.0 {
+            first.next()
+        } else {
+            first
+        }
+    }
+
+    /// The id that is given out after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
+    /// The password that goes with the id: what `java.util.Random` makes of it. It proves nothing
+    /// to who knows the derivation, but a client that moves between members of both kinds must
+    /// be recognised by both.
+    #[must_use]
+    pub fn password(self) -> [u8; 16] {
+        const MULTIPLIER: u64 = 0x5_DEEC_E66D;
+        const MASK: u64 = (1 << 48) - 1;
+        let mut state = ((self.0 ^ PASSWORD_SALT) as u64 ^ MULTIPLIER) & MASK;
+        let mut password = [0; 16];
+        for word in password.chunks_exact_mut(4) {
+            state = state.wrapping_mul(MULTIPLIER).wrapping_add(0xB) & MASK;
+            let mut bytes = ((state >> 16) as u32).to_be_bytes();
+            // Lowest byte first, as Random.nextBytes gives them.
+            bytes.reverse();
+            word.copy_from_slice(&bytes);
+        }
+        password
+    }
+}
+
 impl fmt::Display for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)

@@ -208,8 +208,13 @@ impl Record for bool {
     }
 }
 
-/// A null string reads as the empty one: no record has a field where the two differ, since
-/// path validation refuses both.
+/// Written as UTF-8. Read also where surrogate pairs are encoded as two characters: so Apache
+/// writes what is outside the basic plane (an emoji in an ACL's id) to logs, snapshots and peers,
+/// although its own reader turns that into question marks. Nothing else that is not UTF-8 is
+/// read; Apache replaces it, and two identities that differ in it would become one.
+///
+/// A null string reads as the empty one: no record has a field where the two differ, since path
+/// validation refuses both.
 impl Record for String {
     const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
@@ -218,10 +223,42 @@ impl Record for String {
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         let n = reader.length()?.unwrap_or(0);
         let bytes = reader.take(n)?;
-        Ok(std::str::from_utf8(bytes)
-            .map_err(|_| DecodeError::NotUtf8)?
-            .to_owned())
+        match std::str::from_utf8(bytes) {
+            Ok(text) => Ok(text.to_owned()),
+            Err(_) => join_surrogates(bytes).ok_or(DecodeError::NotUtf8),
+        }
     }
+}
+
+/// The text in which some characters outside the basic plane are written as two surrogates of
+/// three bytes each (CESU-8); `None` if it is not UTF-8 even so.
+fn join_surrogates(mut bytes: &[u8]) -> Option<String> {
+    let mut joined = Vec::with_capacity(bytes.len());
+    while let Some((first, rest)) = bytes.split_first() {
+        // 0xED begins a character and is never inside one, so no alignment is needed.
+        if let [
+            0xed,
+            a @ 0xa0..=0xaf,
+            b,
+            0xed,
+            c @ 0xb0..=0xbf,
+            d,
+            rest @ ..,
+        ] = bytes
+        {
+            let bits = |byte: &u8| u32::from(byte & 0x3f);
+            let high = (bits(a) & 0xf) << 6 | bits(b);
+            let low = (bits(c) & 0xf) << 6 | bits(d);
+            let continued = [b, d].into_iter().all(|byte| byte & 0xc0 == 0x80);
+            let joint = char::from_u32(0x1_0000 + (high << 10 | low)).filter(|_| continued)?;
+            joined.extend_from_slice(joint.encode_utf8(&mut [0; 4]).as_bytes());
+            bytes = rest;
+        } else {
+            joined.push(*first);
+            bytes = rest;
+        }
+    }
+    String::from_utf8(joined).ok()
 }
 
 /// Bytes that may be null.

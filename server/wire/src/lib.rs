@@ -14,12 +14,15 @@
 //!
 //! This crate knows no socket, file, clock or znode tree.
 
+#![deny(clippy::little_endian_bytes, clippy::host_endian_bytes)]
+
 pub mod acl;
 pub mod client;
 pub mod config;
 pub mod control;
 pub mod election;
 mod extent;
+pub mod frame;
 pub mod ids;
 pub mod jute;
 pub mod quorum;
@@ -31,3 +34,6 @@ pub use acl::{Acl, Id, Perms};
 pub use ids::{Epoch, PeerId, SessionId, Zxid};
 pub use jute::{DecodeError, Reader, Record};
 pub use stat::{Stat, StatPersisted};
+
+#[cfg(test)]
+mod tests;

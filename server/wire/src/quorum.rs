@@ -3,9 +3,10 @@
 //! A [`Packet`] has no outer length, so [`PacketDecoder`] takes bytes as they come. A SNAP is
 //! followed on the same stream by a snapshot's body, see [`crate::snapshot`].
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::acl::Id;
+use crate::extent::{Extent, Length, Part};
 use crate::ids::{Epoch, PeerId, SessionId, Zxid};
 use crate::jute::{DecodeError, Reader, Record, records};
 
@@ -206,22 +207,34 @@ pub fn decode_ack_epoch(packet: &Packet) -> Result<Option<Epoch>, DecodeError> {
 /// Cuts a stream into packets.
 ///
 /// Feed it what arrives, then ask for packets until there is none. Bytes behind a SNAP are not
-/// packets: take them with [`PacketDecoder::take_rest`].
-#[derive(Debug, Default)]
+/// packets: take them with [`PacketDecoder::take_rest`], and feed what is left of them again.
+/// A packet's data shares the memory of the bytes that came with it: who keeps a little of it for
+/// long should copy it.
+#[derive(Debug)]
 pub struct PacketDecoder {
-    buffer: bytes::BytesMut,
+    buffer: BytesMut,
+    extent: Extent,
     limit: usize,
 }
 
-/// Type, zxid, and the two lengths.
-const PACKET_FIXED: usize = 4 + 8 + 4;
+/// The most bytes that a packet's header and identities take together. A client has a handful of
+/// identities; the longest are certificate subjects and Kerberos principals of some hundred bytes.
+pub const OVERHEAD_LIMIT: usize = 1024 * 1024;
+
+const PACKET: &[Part] = &[
+    Part::Fixed(12),
+    Part::Buffer,
+    Part::Items(&[Part::Buffer, Part::Buffer]),
+];
 
 impl PacketDecoder {
-    /// Refuses packets whose data is longer than `limit` bytes.
+    /// Refuses packets that are longer than `limit` bytes of data and [`OVERHEAD_LIMIT`] together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
+        let limit = limit.saturating_add(OVERHEAD_LIMIT);
         Self {
-            buffer: bytes::BytesMut::new(),
+            buffer: BytesMut::new(),
+            extent: Extent::new(PACKET, limit),
             limit,
         }
     }
@@ -231,13 +244,14 @@ impl PacketDecoder {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The buffer to read into.
-    pub fn buffer(&mut self) -> &mut bytes::BytesMut {
+    /// The buffer to read into: append only.
+    pub const fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
     /// Takes all bytes that are not yet part of a packet.
     pub fn take_rest(&mut self) -> Bytes {
+        self.extent = Extent::new(PACKET, self.limit);
         self.buffer.split().freeze()
     }
 
@@ -246,46 +260,13 @@ impl PacketDecoder {
     /// # Errors
     /// If the bytes are not a packet; the stream is of no use then.
     pub fn poll(&mut self) -> Result<Option<Packet>, DecodeError> {
-        let Some(length) = self.packet_length()? else {
-            return Ok(None);
-        };
-        let frame = self.buffer.split_to(length).freeze();
-        Packet::from_bytes(&frame).map(Some)
-    }
-
-    /// How long the first packet is, if enough of it is here to tell.
-    fn packet_length(&self) -> Result<Option<usize>, DecodeError> {
-        let Some(data) = self.length_at(PACKET_FIXED - 4)? else {
-            return Ok(None);
-        };
-        let count_at = PACKET_FIXED + data;
-        let Some(count) = self.int_at(count_at) else {
-            return Ok(None);
-        };
-        if count < -1 || i64::from(count) > self.limit as i64 {
-            return Err(DecodeError::Length(count));
-        }
-        let mut at = count_at + 4;
-        for _ in 0..count.max(0) * 2 {
-            let Some(length) = self.length_at(at)? else {
-                return Ok(None);
-            };
-            at += 4 + length;
-        }
-        Ok((at <= self.buffer.len()).then_some(at))
-    }
-
-    fn int_at(&self, at: usize) -> Option<i32> {
-        let bytes = self.buffer.get(at..at.checked_add(4)?)?;
-        Some(i32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]))
-    }
-
-    fn length_at(&self, at: usize) -> Result<Option<usize>, DecodeError> {
-        match self.int_at(at) {
-            None => Ok(None),
-            Some(-1) => Ok(Some(0)),
-            Some(n) if n >= 0 && n as usize <= self.limit => Ok(Some(n as usize)),
-            Some(n) => Err(DecodeError::Length(n)),
+        match self.extent.advance(&self.buffer)? {
+            Length::AtLeast(_) => Ok(None),
+            Length::Complete(n) => {
+                self.extent = Extent::new(PACKET, self.limit);
+                let bytes = self.buffer.split_to(n).freeze();
+                Packet::from_bytes(&bytes).map(Some)
+            }
         }
     }
 }

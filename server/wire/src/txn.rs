@@ -140,11 +140,6 @@ records! {
         /// The part's own record.
         data: Bytes,
     }
-    /// Several changes under one zxid.
-    MultiTxn {
-        /// In order.
-        txns: Vec<SubTxn>,
-    }
 }
 
 /// What a transaction does.
@@ -175,8 +170,11 @@ pub enum Txn {
     Multi(Vec<(i32, Self)>),
 }
 
-/// How deep multis may be nested in bytes from outside: not at all.
-const MULTI_DEPTH: u8 = 1;
+/// The fewest bytes that a part of a multi takes: kind, length, and at least 4 bytes of record.
+const PART_LEAST: usize = 12;
+
+/// Parts are reserved by count, so this is how many bytes of memory a byte of input may cost.
+const _: () = assert!(size_of::<(i32, Txn)>() <= 10 * PART_LEAST);
 
 impl Txn {
     /// Appends the record, without kind or header.
@@ -213,37 +211,39 @@ impl Txn {
     /// # Errors
     /// If the kind is unknown or the bytes are not its record.
     pub fn decode(kind: i32, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Self::decode_within(kind, reader, MULTI_DEPTH)
-    }
-
-    fn decode_within(kind: i32, reader: &mut Reader<'_>, depth: u8) -> Result<Self, DecodeError> {
         Ok(match kind {
-            kind::CREATE | kind::CREATE2 => Self::Create(decode_create(reader)?),
-            kind::CREATE_TTL => Self::CreateTtl(reader.read()?),
-            kind::CREATE_CONTAINER => Self::CreateContainer(reader.read()?),
-            kind::DELETE | kind::DELETE_CONTAINER => Self::Delete(reader.read()?),
-            kind::SET_DATA | kind::RECONFIG => Self::SetData(reader.read()?),
-            kind::CHECK => Self::Check(reader.read()?),
             kind::SET_ACL => Self::SetAcl(reader.read()?),
+            kind::RECONFIG => Self::SetData(reader.read()?),
             kind::CREATE_SESSION => Self::CreateSession(reader.read()?),
             kind::CLOSE_SESSION => Self::CloseSession(if reader.remaining() == 0 {
                 None
             } else {
                 Some(reader.read()?)
             }),
-            kind::ERROR => Self::Error(reader.read()?),
-            kind::MULTI if depth > 0 => {
-                let multi: MultiTxn = reader.read()?;
-                let mut parts = Vec::new();
-                for part in multi.txns {
-                    let mut inner = Reader::new(&part.data);
-                    parts.push((
-                        part.kind,
-                        Self::decode_within(part.kind, &mut inner, depth - 1)?,
-                    ));
+            kind::MULTI => {
+                let count = reader.count(PART_LEAST)?;
+                let mut parts = Vec::with_capacity(count);
+                for _ in 0..count {
+                    let part: SubTxn = reader.read()?;
+                    let mut record = Reader::new(&part.data);
+                    parts.push((part.kind, Self::decode_part(part.kind, &mut record)?));
                 }
                 Self::Multi(parts)
             }
+            kind => Self::decode_part(kind, reader)?,
+        })
+    }
+
+    /// Those that may stand inside a multi, which are also all that Apache reads there.
+    fn decode_part(kind: i32, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match kind {
+            kind::CREATE | kind::CREATE2 => Self::Create(decode_create(reader)?),
+            kind::CREATE_TTL => Self::CreateTtl(reader.read()?),
+            kind::CREATE_CONTAINER => Self::CreateContainer(reader.read()?),
+            kind::DELETE | kind::DELETE_CONTAINER => Self::Delete(reader.read()?),
+            kind::SET_DATA => Self::SetData(reader.read()?),
+            kind::CHECK => Self::Check(reader.read()?),
+            kind::ERROR => Self::Error(reader.read()?),
             other => {
                 return Err(DecodeError::Value {
                     field: "txn type",

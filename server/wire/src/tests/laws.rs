@@ -1,0 +1,1 @@
+//! What holds for every record, whatever it contains and however its bytes are damaged.
