@@ -1,2 +1,109 @@
-//! The interop suite.
-fn main() {}
+//! `cargo interop`: our members beside genuine Apache ZooKeeper members, and under clients that
+//! others wrote.
+
+mod files;
+mod foreign;
+mod kazoo;
+mod quorum;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::Context;
+use clap::Parser;
+use tests::ensemble::Programs;
+
+/// Runs our members beside genuine Apache ZooKeeper 3.9.5 and under clients that others wrote.
+///
+/// Needs Java 17, Maven and Python 3 on the PATH; fetches Apache's jars and kazoo from the package
+/// registries once and keeps them under target/interop. Ends with status 1 if a scenario fails,
+/// 3 if something that it needs is missing.
+#[derive(Parser)]
+struct Arguments {
+    /// Run only scenarios whose name contains this.
+    only: Vec<String>,
+    /// Name the scenarios and end.
+    #[arg(long)]
+    list: bool,
+}
+
+/// One thing to show, with what it may use.
+type Scenario = (&'static str, fn(&Setting) -> anyhow::Result<()>);
+
+/// What scenarios share.
+struct Setting {
+    programs: Programs,
+    python: PathBuf,
+    folder: PathBuf,
+}
+
+const SCENARIOS: &[Scenario] = &[
+    ("apache_alone", quorum::apache_alone),
+    ("join_by_snapshot", quorum::join_by_snapshot),
+    ("join_by_diff", quorum::join_by_diff),
+    ("join_by_truncation", quorum::join_by_truncation),
+    ("survive_and_lead", quorum::survive_and_lead),
+    ("apache_files_start_on_ours", files::apache_on_ours),
+    ("our_files_start_on_apache", files::ours_on_apache),
+    ("kazoo_recipes_while_the_leader_dies", kazoo::recipes),
+];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.list {
+        SCENARIOS.iter().for_each(|(name, _)| println!("{name}"));
+        return ExitCode::SUCCESS;
+    }
+    let setting = match foreign::prepare() {
+        Ok(setting) => setting,
+        Err(error) => {
+            eprintln!("interop: {error:#}");
+            return ExitCode::from(3);
+        }
+    };
+    let wanted = |name: &str| {
+        arguments.only.is_empty()
+            || arguments
+                .only
+                .iter()
+                .any(|part| name.contains(part.as_str()))
+    };
+    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|(name, _)| wanted(name)).collect();
+    let failed = chosen
+        .iter()
+        .filter(|scenario| !run(&setting, scenario))
+        .count();
+    println!("{} passed, {failed} failed", chosen.len() - failed);
+    if failed == 0 && !chosen.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn run(setting: &Setting, (name, scenario): &Scenario) -> bool {
+    let started = Instant::now();
+    let folder = setting.folder.join(name);
+    let outcome = std::fs::create_dir_all(&folder)
+        .context("create the scenario's folder")
+        .and_then(|()| {
+            scenario(&Setting {
+                programs: setting.programs.clone(),
+                python: setting.python.clone(),
+                folder: folder.clone(),
+            })
+        });
+    let took = started.elapsed().as_secs_f64();
+    match outcome {
+        Ok(()) => println!("ok      {name} ({took:.1} s)"),
+        Err(error) => {
+            println!(
+                "FAILED  {name} ({took:.1} s): {error:#}\n        see {}",
+                folder.display()
+            );
+            return false;
+        }
+    }
+    true
+}

@@ -6,6 +6,8 @@
 //! Invariants: everything listens on loopback, on ports that were free; a process ends with the
 //! value that started it; every wait is bounded.
 
+pub mod dump;
 pub mod ensemble;
+pub mod load;
 pub mod process;
 pub mod words;

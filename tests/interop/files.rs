@@ -1,0 +1,135 @@
+//! Data directories that one make wrote and the other starts on.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use tests::dump;
+use tests::ensemble::{Ensemble, Make};
+use tests::load::{Load, Shape};
+use tokio::runtime::Runtime;
+
+use crate::Setting;
+
+const LIMIT: Duration = Duration::from_secs(60);
+const LOAD: Shape = Shape {
+    clients: 8,
+    in_flight: 32,
+    bytes: 200,
+};
+
+/// Apache is killed under load, so that its snapshot is fuzzy; ours starts on what is left.
+pub(crate) fn apache_on_ours(setting: &Setting) -> anyhow::Result<()> {
+    moved(setting, Make::Apache, Make::Ferrokeeper)
+}
+
+/// The other way round.
+pub(crate) fn ours_on_apache(setting: &Setting) -> anyhow::Result<()> {
+    moved(setting, Make::Ferrokeeper, Make::Apache)
+}
+
+/// One member, killed under load, is copied; the copy runs on the other make, the original on its
+/// own again. Both must show the same tree.
+fn moved(setting: &Setting, from: Make, to: Make) -> anyhow::Result<()> {
+    let settings = "snapCount=400\nstandaloneEnabled=false\nextendedTypesEnabled=true";
+    let mut original = Ensemble::new(
+        &setting.programs,
+        &setting.folder.join("original"),
+        &[from],
+        settings,
+    )?;
+    original.start(1)?;
+    original.leader(LIMIT)?;
+    let runtime = Runtime::new()?;
+    let server = original.connect_string();
+    runtime.block_on(async {
+        variety(&server).await?;
+        let load = Load::start(&server, "moved", &LOAD).await?;
+        load.advance(6000, LIMIT).await?;
+        original.kill(1)?;
+        drop(load);
+        anyhow::Ok(())
+    })?;
+    let mut copy = Ensemble::new(
+        &setting.programs,
+        &setting.folder.join("copy"),
+        &[to],
+        settings,
+    )?;
+    copy_data(&original.member(1).folder, &copy.member(1).folder)?;
+    original.start(1)?;
+    original.leader(LIMIT)?;
+    copy.start(1)?;
+    copy.leader(LIMIT)
+        .context("start on the other make's files")?;
+    runtime.block_on(async {
+        let expected = dump::dump(&original.connect_string()).await?;
+        let found = dump::dump(&copy.connect_string()).await?;
+        ensure!(
+            expected.len() > 5000,
+            "only {} znodes were written",
+            expected.len()
+        );
+        let differences = dump::difference(&expected, &found);
+        ensure!(
+            differences.is_empty(),
+            "the trees differ:\n{}",
+            differences.join("\n")
+        );
+        Ok(())
+    })
+}
+
+/// Znodes of each kind, with versions, ACLs and gaps.
+async fn variety(server: &str) -> anyhow::Result<()> {
+    use zookeeper_client::{Acl, Acls, AuthId, CreateMode, Permission};
+    let client = tests::load::connect(server).await?;
+    let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
+    client.create("/kinds", b"", &open).await?;
+    client.auth("digest", b"user:secret").await?;
+    client
+        .create(
+            "/kinds/own",
+            b"1",
+            &CreateMode::Persistent.with_acls(Acls::creator_all()),
+        )
+        .await?;
+    let read = [
+        Acl::new(Permission::READ, AuthId::anyone()),
+        Acl::new(Permission::ALL, AuthId::new("ip", "127.0.0.0/8")),
+    ];
+    client
+        .create(
+            "/kinds/acl",
+            b"2",
+            &CreateMode::Persistent.with_acls(Acls::new(&read)),
+        )
+        .await?;
+    for _ in 0..5 {
+        let sequential = CreateMode::PersistentSequential.with_acls(Acls::anyone_all());
+        client.create("/kinds/seq-", b"s", &sequential).await?;
+    }
+    client
+        .delete("/kinds/seq-0000000003", None)
+        .await
+        .or_else(|error| match error {
+            zookeeper_client::Error::NoNode => Ok(()),
+            other => Err(other),
+        })?;
+    for number in 0..10u8 {
+        client.set_data("/kinds/acl", &[number], None).await?;
+    }
+    let container = CreateMode::Container.with_acls(Acls::anyone_all());
+    client.create("/kinds/container", b"", &container).await?;
+    client.create("/kinds/container/child", b"", &open).await?;
+    Ok(())
+}
+
+fn copy_data(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()> {
+    let (from, to) = (from.join("version-2"), to.join("version-2"));
+    std::fs::create_dir_all(&to).context("create the copy's folder")?;
+    for file in std::fs::read_dir(&from).context("list the data")? {
+        let file = file.context("list the data")?;
+        std::fs::copy(file.path(), to.join(file.file_name())).context("copy")?;
+    }
+    Ok(())
+}

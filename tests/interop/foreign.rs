@@ -1,0 +1,110 @@
+//! Fetches what others wrote: Apache's server, kazoo. Builds ours.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail, ensure};
+use tests::ensemble::Programs;
+
+use crate::Setting;
+
+/// The Apache version that we compare with.
+const APACHE: &str = "apache-zookeeper-3.9.5";
+
+/// Makes everything ready, from what is cached where possible.
+pub(crate) fn prepare() -> anyhow::Result<Setting> {
+    for (program, why) in [
+        ("java", "a JDK 17 runs Apache ZooKeeper"),
+        ("mvn", "Maven fetches Apache ZooKeeper"),
+        ("python3", "Python 3 runs kazoo"),
+    ] {
+        let found = Command::new(program).arg("--version").output();
+        ensure!(
+            found.is_ok_and(|found| found.status.success()),
+            "{program} is missing: {why}"
+        );
+    }
+    let target = target()?;
+    let ferrokeeper = build(&target)?;
+    let cache = target
+        .parent()
+        .context("the target folder's parent")?
+        .join("interop");
+    let apache = jars(&cache)?;
+    let python = kazoo(&cache)?;
+    let folder = cache.join("run");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).context("clear the last run")?;
+    }
+    let programs = Programs {
+        ferrokeeper,
+        apache: Some(apache),
+    };
+    Ok(Setting {
+        programs,
+        python,
+        folder,
+    })
+}
+
+/// The folder that this program was built into.
+fn target() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe().context("find this program")?;
+    Ok(program
+        .parent()
+        .context("this program's folder")?
+        .to_owned())
+}
+
+fn build(target: &Path) -> anyhow::Result<PathBuf> {
+    println!("building ferrokeeper");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--package", "ferrokeeper"]);
+    if target.ends_with("release") {
+        cargo.arg("--release");
+    }
+    run(&mut cargo)?;
+    Ok(target.join("ferrokeeper"))
+}
+
+fn jars(cache: &Path) -> anyhow::Result<PathBuf> {
+    let jars = cache.join(APACHE);
+    if jars.join("zookeeper-3.9.5.jar").exists() {
+        return Ok(jars);
+    }
+    println!("fetching Apache ZooKeeper 3.9.5 with Maven");
+    let pom = Path::new(env!("CARGO_MANIFEST_DIR")).join("interop/apache/pom.xml");
+    let mut maven = Command::new("mvn");
+    maven
+        .arg("-q")
+        .arg("-f")
+        .arg(pom)
+        .arg("dependency:copy-dependencies");
+    maven.arg(format!("-DoutputDirectory={}", jars.display()));
+    run(&mut maven)?;
+    Ok(jars)
+}
+
+fn kazoo(cache: &Path) -> anyhow::Result<PathBuf> {
+    let environment = cache.join("python");
+    let python = environment.join("bin/python");
+    if python.exists() {
+        return Ok(python);
+    }
+    println!("fetching kazoo with pip");
+    run(Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&environment))?;
+    run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "kazoo==2.10.0"]))?;
+    Ok(python)
+}
+
+fn run(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("start {command:?}"))?;
+    if !status.success() {
+        bail!("{command:?} ended with {status}");
+    }
+    Ok(())
+}
