@@ -133,3 +133,8 @@ fn copy_data(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()>
     }
     Ok(())
 }
+
+/// The yardstick: what must hold between two genuine servers.
+pub(crate) fn apache_on_apache(setting: &Setting) -> anyhow::Result<()> {
+    moved(setting, Make::Apache, Make::Apache)
+}

@@ -44,6 +44,7 @@ const SCENARIOS: &[Scenario] = &[
     ("join_by_diff", quorum::join_by_diff),
     ("join_by_truncation", quorum::join_by_truncation),
     ("survive_and_lead", quorum::survive_and_lead),
+    ("apache_files_start_on_apache", files::apache_on_apache),
     ("apache_files_start_on_ours", files::apache_on_ours),
     ("our_files_start_on_apache", files::ours_on_apache),
     ("kazoo_recipes_while_the_leader_dies", kazoo::recipes),

@@ -10,12 +10,16 @@ use crate::load;
 /// Each path with its data, state and ACL, as text.
 pub type Dump = BTreeMap<String, String>;
 
-/// Reads a whole tree from one server, without `/zookeeper/config`, whose text names the members.
+/// Reads a whole tree from one server, as `digest:user:secret` and without `/zookeeper/config`, whose text names the members.
 ///
 /// # Errors
 /// If the server cannot be reached, or an answer is missing.
 pub async fn dump(server: &str) -> anyhow::Result<Dump> {
     let client = load::connect(server).await?;
+    client
+        .auth("digest", b"user:secret")
+        .await
+        .context("authenticate")?;
     client.sync("/").await.context("sync")?;
     let mut found = Dump::new();
     let mut open = vec!["/".to_owned()];

@@ -66,7 +66,11 @@ impl Load {
             tokio::spawn(writer.run())
         });
         let clients = clients.collect();
-        Ok(Self { stop, acknowledged, clients })
+        Ok(Self {
+            stop,
+            acknowledged,
+            clients,
+        })
     }
 
     /// Writes acknowledged so far.
