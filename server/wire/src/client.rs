@@ -721,8 +721,20 @@ macro_rules! requests {
                 })
             }
         }
+
+        #[cfg(test)]
+        impl crate::tests::Sample for Request {
+            fn sample() -> proptest::strategy::BoxedStrategy<Self> {
+                use proptest::strategy::Strategy;
+                proptest::strategy::Union::new([
+                    $( <$record as crate::tests::Sample>::sample().prop_map(Self::$variant).boxed(), )*
+                ])
+                .boxed()
+            }
+        }
     };
 }
+
 requests! {
     Create(CreateRequest),
     Delete(DeleteRequest),

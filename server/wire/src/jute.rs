@@ -352,6 +352,16 @@ macro_rules! records {
                 Ok(Self { $( $field: reader.read()?, )* })
             }
         }
+
+        #[cfg(test)]
+        impl $crate::tests::Sample for $name {
+            fn sample() -> proptest::strategy::BoxedStrategy<Self> {
+                use proptest::strategy::Strategy;
+                ( $( <$type as $crate::tests::Sample>::sample(), )* )
+                    .prop_map(|( $( $field, )* )| Self { $( $field, )* })
+                    .boxed()
+            }
+        }
     )*};
 }
 pub(crate) use records;

@@ -2,6 +2,9 @@
 
 mod golden;
 mod laws;
+mod sample;
+
+pub(crate) use sample::Sample;
 
 /// Bytes written as hexadecimal digits in any grouping, with text in double quotes.
 fn hex(text: &str) -> Vec<u8> {

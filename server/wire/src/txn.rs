@@ -46,7 +46,7 @@ records! {
     /// The tree's digest after the transaction, as the leader predicts it.
     #[derive(Copy)]
     TxnDigest {
-        /// Always 2.
+        /// [`DIGEST_VERSION`].
         version: i32,
         /// See the tree's digest.
         digest: u64,
@@ -170,6 +170,9 @@ pub enum Txn {
     Multi(Vec<(i32, Self)>),
 }
 
+/// [`TxnDigest::version`] of every member since there are digests.
+pub const DIGEST_VERSION: i32 = 2;
+
 /// The fewest bytes that a part of a multi takes: kind, length, and at least 4 bytes of record.
 const PART_LEAST: usize = 12;
 
@@ -215,11 +218,8 @@ impl Txn {
             kind::SET_ACL => Self::SetAcl(reader.read()?),
             kind::RECONFIG => Self::SetData(reader.read()?),
             kind::CREATE_SESSION => Self::CreateSession(reader.read()?),
-            kind::CLOSE_SESSION => Self::CloseSession(if reader.remaining() == 0 {
-                None
-            } else {
-                Some(reader.read()?)
-            }),
+            kind::CLOSE_SESSION if lacks_list(reader)? => Self::CloseSession(None),
+            kind::CLOSE_SESSION => Self::CloseSession(Some(reader.read()?)),
             kind::MULTI => {
                 let count = reader.count(PART_LEAST)?;
                 let mut parts = Vec::with_capacity(count);
@@ -251,6 +251,19 @@ impl Txn {
                 });
             }
         })
+    }
+}
+
+/// Whether a closeSession has no list: nothing follows, or the digest alone. As a list those 12
+/// bytes would be two empty paths, which do not exist.
+fn lacks_list(reader: &Reader<'_>) -> Result<bool, DecodeError> {
+    match reader.remaining() {
+        0 => Ok(true),
+        TxnDigest::LEAST => {
+            let digest: TxnDigest = reader.clone().read()?;
+            Ok(digest.version == DIGEST_VERSION)
+        }
+        _ => Ok(false),
     }
 }
 
