@@ -7,8 +7,6 @@
 
 mod text;
 
-pub use text::{parse_joining, parse_leaving};
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 

@@ -73,10 +73,14 @@ impl fmt::Debug for Zxid {
 pub struct Epoch(pub u32);
 
 impl Epoch {
-    /// The epoch after this one.
+    /// The greatest that Apache can count to: above it zxids are negative in Java.
+    pub const MAX: Self = Self(i32::MAX as u32);
+
+    /// The epoch after this one. There is none after `u32::MAX`, which no member reaches that
+    /// refuses what its peers claim above [`Self::MAX`].
     #[must_use]
     pub const fn next(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// `epoch << 32`: the zxid that names the epoch itself (LEADERINFO, NEWLEADER).

@@ -11,26 +11,45 @@ use crate::ids::{Epoch, PeerId, SessionId, Zxid};
 use crate::jute::{DecodeError, Reader, Record, records};
 
 /// Packet types.
-#[allow(missing_docs)]
 pub mod packet {
+    /// Learner to leader: a client's write, a [`ForwardHeader`](super::ForwardHeader) and its record.
     pub const REQUEST: i32 = 1;
+    /// A transaction to log and acknowledge.
     pub const PROPOSAL: i32 = 2;
+    /// Learner to leader: the transaction is durable; with `epoch << 32` the answer to
+    /// [`NEW_LEADER`].
     pub const ACK: i32 = 3;
+    /// The transaction is committed.
     pub const COMMIT: i32 = 4;
+    /// Both ways: alive; from a learner with the sessions touched since.
     pub const PING: i32 = 5;
+    /// Both ways: whether a session goes on.
     pub const REVALIDATE: i32 = 6;
+    /// The learner's oldest sync is answered.
     pub const SYNC: i32 = 7;
+    /// Leader to observer: a committed transaction.
     pub const INFORM: i32 = 8;
+    /// A reconfiguration is committed; the data names the leader to be.
     pub const COMMIT_AND_ACTIVATE: i32 = 9;
+    /// The end of synchronisation, with the configuration's text.
     pub const NEW_LEADER: i32 = 10;
+    /// A voter's or joiner's first packet, with [`LearnerInfo`](super::LearnerInfo).
     pub const FOLLOWER_INFO: i32 = 11;
+    /// The learner may serve clients.
     pub const UP_TO_DATE: i32 = 12;
+    /// Synchronisation by what the learner lacks.
     pub const DIFF: i32 = 13;
+    /// Synchronisation by cutting the learner's log behind the zxid.
     pub const TRUNC: i32 = 14;
+    /// Synchronisation by the snapshot that follows on the stream.
     pub const SNAP: i32 = 15;
+    /// An observer's first packet, with [`LearnerInfo`](super::LearnerInfo).
     pub const OBSERVER_INFO: i32 = 16;
+    /// The epoch that the leader proposes, with its protocol version.
     pub const LEADER_INFO: i32 = 17;
+    /// The learner's promise to the epoch, with its current one.
     pub const ACK_EPOCH: i32 = 18;
+    /// Leader to observer: a committed reconfiguration, behind the id of the leader to be.
     pub const INFORM_AND_ACTIVATE: i32 = 19;
 }
 

@@ -10,22 +10,35 @@ use crate::acl::Acl;
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{DecodeError, Reader, Record, records};
 
-/// Transaction types, which share their numbers with the client's opcodes.
+/// Transaction types, which share their numbers with the client's opcodes, and their records.
 pub mod kind {
-    #![allow(missing_docs)]
+    /// [`CreateTxn`](super::CreateTxn).
     pub const CREATE: i32 = 1;
+    /// [`DeleteTxn`](super::DeleteTxn).
     pub const DELETE: i32 = 2;
+    /// [`SetDataTxn`](super::SetDataTxn).
     pub const SET_DATA: i32 = 5;
+    /// [`SetAclTxn`](super::SetAclTxn).
     pub const SET_ACL: i32 = 7;
+    /// [`CheckVersionTxn`](super::CheckVersionTxn).
     pub const CHECK: i32 = 13;
+    /// [`SubTxn`](super::SubTxn)s.
     pub const MULTI: i32 = 14;
+    /// [`CreateTxn`](super::CreateTxn), from a client that wants the Stat.
     pub const CREATE2: i32 = 15;
+    /// [`SetDataTxn`](super::SetDataTxn) of `/zookeeper/config`.
     pub const RECONFIG: i32 = 16;
+    /// [`CreateContainerTxn`](super::CreateContainerTxn).
     pub const CREATE_CONTAINER: i32 = 19;
+    /// [`DeleteTxn`](super::DeleteTxn) by the leader itself.
     pub const DELETE_CONTAINER: i32 = 20;
+    /// [`CreateTtlTxn`](super::CreateTtlTxn).
     pub const CREATE_TTL: i32 = 21;
+    /// [`CreateSessionTxn`](super::CreateSessionTxn).
     pub const CREATE_SESSION: i32 = -10;
+    /// [`CloseSessionTxn`](super::CloseSessionTxn).
     pub const CLOSE_SESSION: i32 = -11;
+    /// [`ErrorTxn`](super::ErrorTxn).
     pub const ERROR: i32 = -1;
 }
 

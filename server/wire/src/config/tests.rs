@@ -137,8 +137,9 @@ fn errors_name_the_line_and_the_way_out() {
 
 #[test]
 fn incremental_change_leaves_first_and_joins_then() {
-    let joining = parse_joining("server.4=zk4:1:2;3,server.1=zk1:1:2:observer;3").expect("joiners");
-    let leaving = parse_leaving("2, 9,4").expect("ids");
+    let joining =
+        EnsembleConfig::joining("server.4=zk4:1:2;3,server.1=zk1:1:2:observer;3").expect("joiners");
+    let leaving = EnsembleConfig::leaving("2, 9,4").expect("ids");
     let next = config(GOLDEN)
         .changed(&joining, &leaving, 5)
         .expect("a change");
@@ -152,7 +153,7 @@ fn incremental_change_leaves_first_and_joins_then() {
 fn impossible_changes_are_refused() {
     let now = config("server.1=zk1:1:2;3\nserver.2=zk2:1:2;3");
     let refusal = |joining: &str| {
-        let joining = parse_joining(joining).expect("joiners");
+        let joining = EnsembleConfig::joining(joining).expect("joiners");
         now.changed(&joining, &[], 1)
             .expect_err("a refusal")
             .to_string()
@@ -161,15 +162,15 @@ fn impossible_changes_are_refused() {
     assert!(refusal("server.3=zk2:1:9;3").contains("zk2:1 belongs to server.2"));
     let grouped = config("server.1=zk1:1:2;3\ngroup.1=1");
     assert!(grouped.changed(&[], &[PeerId(1)], 1).is_err());
-    assert!(parse_joining("zk3:1:2;3").is_err());
-    assert!(parse_leaving("1,two").is_err());
+    assert!(EnsembleConfig::joining("zk3:1:2;3").is_err());
+    assert!(EnsembleConfig::leaving("1,two").is_err());
 }
 
 #[test]
 fn a_member_may_change_its_own_line_and_share_loopback_with_others() {
     let now = config("server.1=127.0.0.1:1:2;3\nserver.2=zk2:1:2;3");
-    let joining =
-        parse_joining("server.2=zk2:1:2;127.0.0.1:3,server.3=127.0.0.1:1:2;3").expect("joiners");
+    let joining = EnsembleConfig::joining("server.2=zk2:1:2;127.0.0.1:3,server.3=127.0.0.1:1:2;3")
+        .expect("joiners");
     assert!(now.changed(&joining, &[], 1).is_ok());
 }
 

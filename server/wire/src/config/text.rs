@@ -80,6 +80,31 @@ impl EnsembleConfig {
         text.replace(',', "\n").parse()
     }
 
+    /// Reads the list of a reconfig's joining members: `server.N=…`, separated by commas.
+    ///
+    /// # Errors
+    /// At the first item that is not one.
+    pub fn joining(text: &str) -> Result<Vec<(PeerId, Member)>, ConfigError> {
+        list(text)
+            .map(|item| {
+                let (key, value) = split_line(item)?;
+                let Some(id) = key.strip_prefix("server.") else {
+                    let why = format!("expected server.N=…; {FORM}");
+                    return Err(ConfigError::new(item, why));
+                };
+                Ok((parse_id(item, id)?, parse_member(item, value)?))
+            })
+            .collect()
+    }
+
+    /// Reads the list of a reconfig's leaving members: ids, separated by commas.
+    ///
+    /// # Errors
+    /// At the first item that is not an id.
+    pub fn leaving(text: &str) -> Result<Vec<PeerId>, ConfigError> {
+        list(text).map(|item| parse_id(item, item)).collect()
+    }
+
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for id in java_order(self.members.keys().copied()) {
@@ -100,41 +125,6 @@ impl EnsembleConfig {
         }
         lines
     }
-}
-
-/// The `server.N=…` items of a reconfig's joining list, separated by commas.
-///
-/// # Errors
-/// At the first item that is not one.
-pub fn parse_joining(text: &str) -> Result<Vec<(PeerId, Member)>, ConfigError> {
-    let items = text
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty());
-    items
-        .map(|item| {
-            let (key, value) = split_line(item)?;
-            match key.strip_prefix("server.") {
-                Some(id) => Ok((parse_id(item, id)?, parse_member(item, value)?)),
-                None => Err(ConfigError::new(
-                    item,
-                    format!("expected server.N=…; {FORM}"),
-                )),
-            }
-        })
-        .collect()
-}
-
-/// The ids of a reconfig's leaving list, separated by commas.
-///
-/// # Errors
-/// At the first item that is not an id.
-pub fn parse_leaving(text: &str) -> Result<Vec<PeerId>, ConfigError> {
-    let items = text
-        .split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty());
-    items.map(|item| parse_id(item, item)).collect()
 }
 
 impl FromStr for EnsembleConfig {
@@ -237,6 +227,13 @@ fn java_order(ids: impl Iterator<Item = PeerId>) -> Vec<PeerId> {
         ((hash ^ hash >> 16) as usize & (buckets - 1), *id)
     });
     ids
+}
+
+/// The items between commas.
+fn list(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
 }
 
 fn split_line(line: &str) -> Result<(&str, &str), ConfigError> {
