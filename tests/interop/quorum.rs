@@ -15,12 +15,6 @@ use crate::Setting;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Our member's id: the greatest, so that it wins an election among equals.
 const OURS: i64 = 3;
-const MIXED: [Make; 3] = [Make::Apache, Make::Apache, Make::Ferrokeeper];
-const LOAD: Shape = Shape {
-    clients: 4,
-    in_flight: 16,
-    bytes: 100,
-};
 
 /// The yardstick: three genuine members, so that a failure elsewhere is ours.
 pub(crate) fn apache_alone(setting: &Setting) -> anyhow::Result<()> {
@@ -90,7 +84,12 @@ pub(crate) fn join_by_diff(setting: &Setting) -> anyhow::Result<()> {
 
 /// Our member led, logged what nobody else has, and comes back under another leader.
 pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::new(&setting.programs, &setting.folder, &MIXED, "")?;
+    let mut ensemble = Ensemble::new(
+        &setting.programs,
+        &setting.folder,
+        &MIXED,
+        "commitLogCount=100000",
+    )?;
     ensemble.start_all()?;
     let leader = ensemble.leader(LIMIT)?;
     ensure!(
@@ -102,16 +101,22 @@ pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
         load.advance(300, LIMIT).await?;
         ensemble.process(1)?.signal(Signal::STOP)?;
         ensemble.process(2)?.signal(Signal::STOP)?;
+        // The clients' writes under way reach our log, and nobody else's.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        ensemble.kill(OURS)?;
-        ensemble.process(1)?.signal(Signal::CONT)?;
-        ensemble.process(2)?.signal(Signal::CONT)?;
+        // What the others have not read yet dies with them.
+        for id in [1, 2, OURS] {
+            ensemble.kill(id)?;
+        }
+        // Apache truncates only while nothing was written in the new epoch.
+        let mut acknowledged = load.abandon()?;
+        ensemble.start(1)?;
+        ensemble.start(2)?;
         let leader = ensemble.leader(LIMIT)?;
-        load.advance(50, LIMIT).await?;
         ensemble.start(OURS)?;
         ensemble.leader(LIMIT)?;
+        let load = Load::start(&ensemble.connect_string(), "after", &LOAD).await?;
         load.advance(300, LIMIT).await?;
-        let acknowledged = load.stop().await?;
+        acknowledged.extend(load.stop().await?);
         synchronised(&ensemble, leader, "TRUNC")?;
         load::verify(&ensemble.member(OURS).client.to_string(), &acknowledged).await?;
         agree(&ensemble).await
@@ -157,7 +162,7 @@ pub(crate) fn survive_and_lead(setting: &Setting) -> anyhow::Result<()> {
 /// Both logs name the way in which our member was brought up to date.
 fn synchronised(ensemble: &Ensemble, leader: i64, way: &str) -> anyhow::Result<()> {
     ensure!(
-        ensemble.log(OURS)?.contains(way),
+        ensemble.log(OURS)?.to_uppercase().contains(way),
         "our log does not name {way}"
     );
     let theirs = ensemble.log(leader)?;

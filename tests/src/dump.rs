@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
+use futures::{StreamExt, TryStreamExt};
 use zookeeper_client::{Client, Error};
 
 use crate::load;
+
+/// Reads under way at any time.
+const IN_FLIGHT: usize = 64;
 
 /// Each path with its data, state and ACL, as text.
 pub type Dump = BTreeMap<String, String>;
@@ -22,36 +26,45 @@ pub async fn dump(server: &str) -> anyhow::Result<Dump> {
         .context("authenticate")?;
     client.sync("/").await.context("sync")?;
     let mut found = Dump::new();
-    let mut open = vec!["/".to_owned()];
-    while let Some(path) = open.pop() {
-        if path == "/zookeeper/config" {
-            continue;
+    let mut level = vec!["/".to_owned()];
+    while !level.is_empty() {
+        let reads = level.iter().map(|path| znode(&client, path));
+        let read: Vec<(String, Vec<String>)> = futures::stream::iter(reads)
+            .buffered(IN_FLIGHT)
+            .try_collect()
+            .await?;
+        let mut next = Vec::new();
+        for (path, (text, children)) in level.into_iter().zip(read) {
+            found.insert(path, text);
+            next.extend(children);
         }
-        let (data, stat) = client
-            .get_data(&path)
-            .await
-            .with_context(|| format!("get {path}"))?;
-        let acl = match client.get_acl(&path).await {
-            Ok((acl, _)) => format!("{acl:?}"),
-            Err(Error::NoAuth) => "hidden".to_owned(),
-            Err(error) => bail!("get the ACL of {path}: {error}"),
-        };
-        found.insert(path.clone(), format!("{} {stat:?} {acl}", escape(&data)));
-        open.extend(children(&client, &path).await?);
+        next.retain(|path| path != "/zookeeper/config");
+        level = next;
     }
     Ok(found)
 }
 
-async fn children(client: &Client, path: &str) -> anyhow::Result<Vec<String>> {
+/// One znode as text, and its children's paths.
+async fn znode(client: &Client, path: &str) -> anyhow::Result<(String, Vec<String>)> {
+    let (data, stat) = client
+        .get_data(path)
+        .await
+        .with_context(|| format!("get {path}"))?;
+    let acl = match client.get_acl(path).await {
+        Ok((acl, _)) => format!("{acl:?}"),
+        Err(Error::NoAuth) => "hidden".to_owned(),
+        Err(error) => bail!("get the ACL of {path}: {error}"),
+    };
     let names = client
         .list_children(path)
         .await
         .with_context(|| format!("list {path}"))?;
     let parent = path.trim_end_matches('/');
-    Ok(names
+    let children = names
         .into_iter()
         .map(|name| format!("{parent}/{name}"))
-        .collect())
+        .collect();
+    Ok((format!("{} {stat:?} {acl}", escape(&data)), children))
 }
 
 fn escape(data: &[u8]) -> String {
@@ -74,5 +87,7 @@ pub fn difference(left: &Dump, right: &Dump) -> Vec<String> {
         let right = right.get(*path).unwrap_or(&absent);
         format!("{path}:\n  {left}\n  {right}")
     };
-    paths.iter().take(MOST).map(line).collect()
+    let more = paths.len().saturating_sub(MOST);
+    let more = (more > 0).then(|| format!("and {more} more"));
+    paths.iter().take(MOST).map(line).chain(more).collect()
 }

@@ -231,6 +231,8 @@ fn apache(jars: &Path, config: &Path) -> Command {
     let mut command = Command::new("java");
     command
         .args(["-Xmx1g", "-Dorg.slf4j.simpleLogger.showDateTime=true"])
+        // How a learner was brought up to date is said at this level only.
+        .arg("-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.quorum.LearnerHandler=debug")
         .arg("-cp")
         .arg(jars.join("*"))
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
@@ -26,12 +26,13 @@ pub struct Shape {
 /// What was acknowledged: each path with its data.
 pub type Acknowledged = BTreeMap<String, Vec<u8>>;
 
-/// A running load.
+/// A running load; its clients end with it.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicU64>,
-    clients: Vec<JoinHandle<anyhow::Result<Acknowledged>>>,
+    count: Arc<AtomicU64>,
+    acknowledged: Arc<Mutex<Acknowledged>>,
+    clients: Vec<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl Load {
@@ -54,20 +55,23 @@ impl Load {
             "create {root}: {made:?}"
         );
         let stop = Arc::new(AtomicBool::new(false));
-        let acknowledged = Arc::new(AtomicU64::new(0));
+        let count = Arc::new(AtomicU64::new(0));
+        let acknowledged = Arc::default();
         let clients = (0..shape.clients).map(|number| {
             let writer = Writer {
                 servers: servers.to_owned(),
                 prefix: format!("{root}/{number}"),
                 shape: shape.clone(),
                 stop: stop.clone(),
-                acknowledged: acknowledged.clone(),
+                count: count.clone(),
+                acknowledged: Arc::clone(&acknowledged),
             };
             tokio::spawn(writer.run())
         });
         let clients = clients.collect();
         Ok(Self {
             stop,
+            count,
             acknowledged,
             clients,
         })
@@ -76,7 +80,7 @@ impl Load {
     /// Writes acknowledged so far.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.acknowledged.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
     }
 
     /// Waits until this many more writes are acknowledged.
@@ -103,13 +107,35 @@ impl Load {
     ///
     /// # Errors
     /// If a client met an error that a client of a healthy ensemble must not meet.
-    pub async fn stop(self) -> anyhow::Result<Acknowledged> {
+    pub async fn stop(mut self) -> anyhow::Result<Acknowledged> {
         self.stop.store(true, Ordering::Relaxed);
-        let mut all = Acknowledged::new();
-        for client in self.clients {
-            all.extend(client.await.context("a client panicked")??);
+        for client in std::mem::take(&mut self.clients) {
+            client.await.context("a client panicked")??;
         }
-        Ok(all)
+        self.take()
+    }
+
+    /// Drops all clients where they are and gives what was acknowledged.
+    ///
+    /// # Errors
+    /// If a client panicked.
+    pub fn abandon(mut self) -> anyhow::Result<Acknowledged> {
+        self.clients.drain(..).for_each(|client| client.abort());
+        self.take()
+    }
+
+    fn take(&self) -> anyhow::Result<Acknowledged> {
+        let mut all = self
+            .acknowledged
+            .lock()
+            .map_err(|_| anyhow!("a client panicked"))?;
+        Ok(std::mem::take(&mut all))
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        self.clients.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -118,12 +144,12 @@ struct Writer {
     prefix: String,
     shape: Shape,
     stop: Arc<AtomicBool>,
-    acknowledged: Arc<AtomicU64>,
+    count: Arc<AtomicU64>,
+    acknowledged: Arc<Mutex<Acknowledged>>,
 }
 
 impl Writer {
-    async fn run(self) -> anyhow::Result<Acknowledged> {
-        let done = Mutex::new(Acknowledged::new());
+    async fn run(self) -> anyhow::Result<()> {
         let mut number = 0u64;
         while !self.stop.load(Ordering::Relaxed) {
             let client = connect(&self.servers).await?;
@@ -131,7 +157,7 @@ impl Writer {
             let mut lost = false;
             while !lost && !self.stop.load(Ordering::Relaxed) {
                 while under_way.len() < self.shape.in_flight {
-                    under_way.push(self.create(&client, number, &done));
+                    under_way.push(self.create(&client, number));
                     number += 1;
                 }
                 lost = matches!(under_way.next().await.transpose()?, Some(false));
@@ -140,29 +166,27 @@ impl Writer {
                 result?;
             }
         }
-        Ok(done.into_inner().unwrap_or_default())
+        Ok(())
     }
 
     /// True if acknowledged; false if the session is no more.
-    async fn create(
-        &self,
-        client: &Client,
-        number: u64,
-        done: &Mutex<Acknowledged>,
-    ) -> anyhow::Result<bool> {
+    async fn create(&self, client: &Client, number: u64) -> anyhow::Result<bool> {
         let path = format!("{}-{number}", self.prefix);
         let mut data = number.to_be_bytes().to_vec();
         data.resize(self.shape.bytes.max(8), b'x');
         let options = CreateMode::Persistent.with_acls(Acls::anyone_all());
         match client.create(&path, &data, &options).await {
             Ok(_) => {
-                self.acknowledged.fetch_add(1, Ordering::Relaxed);
-                if let Ok(mut done) = done.lock() {
-                    done.insert(path, data);
-                }
+                self.count.fetch_add(1, Ordering::Relaxed);
+                let mut done = self
+                    .acknowledged
+                    .lock()
+                    .map_err(|_| anyhow!("a client panicked"))?;
+                done.insert(path, data);
                 Ok(true)
             }
-            Err(Error::ConnectionLoss) => Ok(true),
+            // `Custom` is what the socket said when it broke.
+            Err(Error::ConnectionLoss | Error::Custom(_)) => Ok(true),
             Err(Error::SessionExpired | Error::ClientClosed) => Ok(false),
             Err(error) => Err(error).with_context(|| format!("create {path}")),
         }
