@@ -15,6 +15,12 @@ use crate::Setting;
 const LIMIT: Duration = Duration::from_secs(60);
 /// Our member's id: the greatest, so that it wins an election among equals.
 const OURS: i64 = 3;
+const MIXED: [Make; 3] = [Make::Apache, Make::Apache, Make::Ferrokeeper];
+const LOAD: Shape = Shape {
+    clients: 4,
+    in_flight: 16,
+    bytes: 100,
+};
 
 /// The yardstick: three genuine members, so that a failure elsewhere is ours.
 pub(crate) fn apache_alone(setting: &Setting) -> anyhow::Result<()> {
