@@ -5,12 +5,18 @@
 //! [`RequestHeader`] and the record of its [`OpCode`], each reply a [`ReplyHeader`] and, if its
 //! error is 0, the record of the answer.
 
+mod codes;
+mod multi;
+
 use bytes::Bytes;
 
 use crate::acl::{Acl, Id};
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{DecodeError, Reader, Record, records};
 use crate::stat::Stat;
+
+pub use codes::{CreateMode, ErrorCode, EventType, OpCode};
+pub use multi::{MultiHeader, MultiRequest, MultiResponse, MultiResult};
 
 /// Request numbers with a fixed meaning.
 pub mod xid {
@@ -22,159 +28,6 @@ pub mod xid {
     pub const AUTH: i32 = -4;
     /// Watches set again after a reconnect.
     pub const SET_WATCHES: i32 = -8;
-}
-
-macro_rules! codes {
-    ($(#[$meta:meta])* $name:ident { $( $(#[$vmeta:meta])* $variant:ident = $value:literal ),* $(,)? }) => {
-        $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(i32)]
-        #[allow(missing_docs)]
-        pub enum $name { $( $(#[$vmeta])* $variant = $value, )* }
-
-        impl $name {
-            /// All of them.
-            pub const ALL: &[Self] = &[$( Self::$variant, )*];
-
-            /// The number on the wire.
-            #[must_use]
-            pub const fn code(self) -> i32 {
-                self as i32
-            }
-
-            /// The one with this number.
-            #[must_use]
-            pub const fn from_code(code: i32) -> Option<Self> {
-                match code {
-                    $( $value => Some(Self::$variant), )*
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-
-codes! {
-    /// What a request asks for.
-    OpCode {
-        Notification = 0,
-        Create = 1,
-        Delete = 2,
-        Exists = 3,
-        GetData = 4,
-        SetData = 5,
-        GetAcl = 6,
-        SetAcl = 7,
-        GetChildren = 8,
-        Sync = 9,
-        Ping = 11,
-        GetChildren2 = 12,
-        Check = 13,
-        Multi = 14,
-        Create2 = 15,
-        Reconfig = 16,
-        CheckWatches = 17,
-        RemoveWatches = 18,
-        CreateContainer = 19,
-        DeleteContainer = 20,
-        CreateTtl = 21,
-        MultiRead = 22,
-        Auth = 100,
-        SetWatches = 101,
-        Sasl = 102,
-        GetEphemerals = 103,
-        GetAllChildrenNumber = 104,
-        SetWatches2 = 105,
-        AddWatch = 106,
-        WhoAmI = 107,
-        CreateSession = -10,
-        CloseSession = -11,
-        Error = -1,
-    }
-}
-
-codes! {
-    /// What a reply's header says went wrong.
-    ErrorCode {
-        Ok = 0,
-        SystemError = -1,
-        RuntimeInconsistency = -2,
-        DataInconsistency = -3,
-        ConnectionLoss = -4,
-        MarshallingError = -5,
-        Unimplemented = -6,
-        OperationTimeout = -7,
-        BadArguments = -8,
-        UnknownSession = -12,
-        NewConfigNoQuorum = -13,
-        ReconfigInProgress = -14,
-        ApiError = -100,
-        NoNode = -101,
-        NoAuth = -102,
-        BadVersion = -103,
-        NoChildrenForEphemerals = -108,
-        NodeExists = -110,
-        NotEmpty = -111,
-        SessionExpired = -112,
-        InvalidCallback = -113,
-        InvalidAcl = -114,
-        AuthFailed = -115,
-        SessionMoved = -118,
-        NotReadOnly = -119,
-        EphemeralOnLocalSession = -120,
-        NoWatcher = -121,
-        RequestTimeout = -122,
-        ReconfigDisabled = -123,
-        SessionClosedRequireSaslAuth = -124,
-        QuotaExceeded = -125,
-        ThrottledOp = -127,
-    }
-}
-
-codes! {
-    /// What happened to a watched path.
-    EventType {
-        None = -1,
-        NodeCreated = 1,
-        NodeDeleted = 2,
-        NodeDataChanged = 3,
-        NodeChildrenChanged = 4,
-        DataWatchRemoved = 5,
-        ChildWatchRemoved = 6,
-        PersistentWatchRemoved = 7,
-    }
-}
-
-codes! {
-    /// What kind of znode a create makes.
-    CreateMode {
-        Persistent = 0,
-        Ephemeral = 1,
-        PersistentSequential = 2,
-        EphemeralSequential = 3,
-        Container = 4,
-        PersistentWithTtl = 5,
-        PersistentSequentialWithTtl = 6,
-    }
-}
-
-impl CreateMode {
-    /// Whether the parent's counter is appended to the name.
-    #[must_use]
-    pub const fn is_sequential(self) -> bool {
-        matches!(
-            self,
-            Self::PersistentSequential
-                | Self::EphemeralSequential
-                | Self::PersistentSequentialWithTtl
-        )
-    }
-
-    /// Whether the znode goes with its session.
-    #[must_use]
-    pub const fn is_ephemeral(self) -> bool {
-        matches!(self, Self::Ephemeral | Self::EphemeralSequential)
-    }
 }
 
 /// The first frame of a connection.
@@ -500,16 +353,6 @@ records! {
         /// The path that changed.
         path: String,
     }
-    /// Between the parts of a multi and of its answer.
-    #[derive(Copy)]
-    MultiHeader {
-        /// An [`OpCode`], -1 at the end and for an error.
-        kind: i32,
-        /// The end.
-        done: bool,
-        /// An [`ErrorCode`]; -1 in requests.
-        err: i32,
-    }
     /// What a session's creation asks of the leader (the record of [`OpCode::CreateSession`]).
     #[derive(Copy)]
     CreateSessionRequest {
@@ -518,183 +361,11 @@ records! {
     }
 }
 
-impl MultiHeader {
-    /// After the last part.
-    pub const END: Self = Self {
-        kind: -1,
-        done: true,
-        err: -1,
-    };
-}
-
-/// The parts of a multi or multiRead, decoded: all writes or all reads, none of them a multi.
-///
-/// Their number is bounded by their bytes: in memory they take at most 20 times as much, buffers
-/// and strings not counted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MultiRequest {
-    /// In order.
-    pub ops: Vec<Request>,
-}
-
-/// 14 bytes are the least that a part takes, and a growing vector may be half empty.
-const _: () = assert!(2 * size_of::<Request>() <= 20 * 14);
-
-impl OpCode {
-    /// Whether a multi may contain it.
-    const fn is_multi_write(self) -> bool {
-        matches!(
-            self,
-            Self::Create
-                | Self::Create2
-                | Self::CreateTtl
-                | Self::CreateContainer
-                | Self::Delete
-                | Self::SetData
-                | Self::Check
-        )
-    }
-
-    /// Whether a multiRead may contain it.
-    const fn is_multi_read(self) -> bool {
-        matches!(self, Self::GetData | Self::GetChildren)
-    }
-}
-
-impl Record for MultiRequest {
-    fn encode(&self, out: &mut Vec<u8>) {
-        for op in &self.ops {
-            MultiHeader {
-                kind: op.op().code(),
-                done: false,
-                err: -1,
-            }
-            .encode(out);
-            op.encode(out);
-        }
-        MultiHeader::END.encode(out);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut ops = Vec::new();
-        loop {
-            let header: MultiHeader = reader.read()?;
-            if header.done {
-                return Ok(Self { ops });
-            }
-            let fits = |op: &OpCode| match ops.first().map(Request::op) {
-                None => op.is_multi_write() || op.is_multi_read(),
-                Some(first) if first.is_multi_read() => op.is_multi_read(),
-                Some(_) => op.is_multi_write(),
-            };
-            let Some(op) = OpCode::from_code(header.kind).filter(fits) else {
-                return Err(DecodeError::Value {
-                    field: "multi type",
-                    value: header.kind.into(),
-                });
-            };
-            ops.push(Request::decode(op, reader)?);
-        }
-    }
-}
-
-/// One part of a multi's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum MultiResult {
-    Create(CreateResponse),
-    Create2(Create2Response),
-    SetData(StatResponse),
-    Check,
-    Delete,
-    GetData(GetDataResponse),
-    GetChildren(GetChildrenResponse),
-    Error(i32),
-}
-
-/// The answer to a multi or multiRead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MultiResponse {
-    /// One for each part, in order.
-    pub results: Vec<MultiResult>,
-}
-
-impl Record for MultiResponse {
-    fn encode(&self, out: &mut Vec<u8>) {
-        let ok = |op: OpCode| MultiHeader {
-            kind: op.code(),
-            done: false,
-            err: 0,
-        };
-        for result in &self.results {
-            match result {
-                MultiResult::Create(r) => {
-                    ok(OpCode::Create).encode(out);
-                    r.encode(out);
-                }
-                MultiResult::Create2(r) => {
-                    ok(OpCode::Create2).encode(out);
-                    r.encode(out);
-                }
-                MultiResult::SetData(r) => {
-                    ok(OpCode::SetData).encode(out);
-                    r.encode(out);
-                }
-                MultiResult::Check => ok(OpCode::Check).encode(out),
-                MultiResult::Delete => ok(OpCode::Delete).encode(out),
-                MultiResult::GetData(r) => {
-                    ok(OpCode::GetData).encode(out);
-                    r.encode(out);
-                }
-                MultiResult::GetChildren(r) => {
-                    ok(OpCode::GetChildren).encode(out);
-                    r.encode(out);
-                }
-                MultiResult::Error(err) => {
-                    MultiHeader {
-                        kind: -1,
-                        done: false,
-                        err: *err,
-                    }
-                    .encode(out);
-                    err.encode(out);
-                }
-            }
-        }
-        MultiHeader::END.encode(out);
-    }
-    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let mut results = Vec::new();
-        loop {
-            let header: MultiHeader = reader.read()?;
-            if header.done {
-                return Ok(Self { results });
-            }
-            results.push(match header.kind {
-                1 => MultiResult::Create(reader.read()?),
-                15 => MultiResult::Create2(reader.read()?),
-                5 => MultiResult::SetData(reader.read()?),
-                13 => MultiResult::Check,
-                2 => MultiResult::Delete,
-                4 => MultiResult::GetData(reader.read()?),
-                8 => MultiResult::GetChildren(reader.read()?),
-                -1 => MultiResult::Error(reader.read()?),
-                kind => {
-                    return Err(DecodeError::Value {
-                        field: "multi result",
-                        value: kind.into(),
-                    });
-                }
-            });
-        }
-    }
-}
-
 macro_rules! requests {
     ($( $variant:ident($record:ty) ),* $(,)?) => {
         /// A request, decoded. The variant's name is its [`OpCode`]'s.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        #[allow(missing_docs)]
-        pub enum Request { $( $variant($record), )* }
+        pub enum Request { $( #[doc = concat!("See [`OpCode::", stringify!($variant), "`].")] $variant($record), )* }
 
         impl Request {
             /// What it asks for.
