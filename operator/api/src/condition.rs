@@ -116,6 +116,8 @@ pub enum Reason {
     UnclaimedData,
     /// Volumes hold data of different ensembles.
     ConflictingData,
+    /// Data was to be adopted, and there is none.
+    NothingToAdopt,
     /// A granted volume was lost before the ensemble's first committed configuration.
     GrantedVolumeLost,
     /// An order needs something that this platform cannot do.

@@ -41,9 +41,9 @@ pub use status::ZooKeeperClusterStatus;
 /// Group of the resources.
 pub const GROUP: &str = "ferrokeeper.io";
 
-/// Annotation that confirms that a birth may be given up and tried anew, by the cluster id that
-/// was granted. It is asked for when a granted volume is lost before the first committed
-/// configuration, and ignored at any other time.
+/// Annotation that names granted volumes, by their `volume.id` and comma-separated, that were lost
+/// before the ensemble's first committed configuration, and so confirms that the birth may go on
+/// with the volumes that are there now. It has no effect on any other volume or at any other time.
 pub const RESET_BIRTH: &str = "ferrokeeper.io/reset-birth";
 
 /// Label that names the ensemble an object belongs to.

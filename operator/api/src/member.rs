@@ -145,6 +145,11 @@ pub struct MemberAddress {
 }
 
 impl MemberAddress {
+    /// `host:port` for clients.
+    pub fn client(&self) -> String {
+        format!("{}:{}", bracketed(&self.host), self.client_port)
+    }
+
     /// The `server.N=…` line of ZooKeeper's dynamic configuration for this member.
     pub fn line(&self, id: MemberId, kind: Kind) -> String {
         let kind = match kind {

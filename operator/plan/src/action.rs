@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use api::{MemberId, ZooKeeperClusterStatus, sidecar::OrderRequest};
+use api::{MemberId, Term, ZooKeeperClusterStatus, sidecar::OrderRequest};
 
 /// What one pass decides. The operator first writes `status`, conditional on the version that it
 /// planned on, if it differs from the one read; then it carries out `converge` and `step`. A
@@ -17,6 +17,9 @@ pub struct Plan {
     pub status: ZooKeeperClusterStatus,
     /// When to look again at the latest; jitter is the operator's.
     pub requeue_after: Duration,
+    /// Another operator has taken this term since: nothing may be written or ordered any more
+    /// before leadership is won anew.
+    pub superseded: Option<Term>,
 }
 
 /// Something that disrupts nothing and can be done again.
@@ -37,12 +40,15 @@ pub enum Converge {
 pub enum Step {
     /// First start of the ensemble, or what is left of it to be told.
     Birth(Vec<MemberOrder>),
-    /// Remove the process of a member that no ensemble ever listed. Its volume stays.
+    /// Remove a member that no ensemble ever listed, with its volume, which it reported blank in
+    /// this pass. The process goes first.
     Dismiss {
         /// The member.
         member: MemberId,
-        /// This incarnation and no other.
-        uid: String,
+        /// Uid of its process: this incarnation and no other.
+        process: String,
+        /// Uid of its volume: this one and no other.
+        volume: String,
     },
 }
 

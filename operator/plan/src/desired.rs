@@ -19,8 +19,6 @@ pub struct Desired {
     pub name: String,
     /// The resource's namespace; empty where the platform has none.
     pub namespace: String,
-    /// The spec's generation, if the platform counts.
-    pub generation: Option<i64>,
     /// The voters.
     pub voters: BTreeSet<MemberId>,
     /// The server's image, if the spec names one.
@@ -53,8 +51,8 @@ pub struct Desired {
     pub bootstrap: Bootstrap,
     /// Only the status is kept up to date.
     pub paused: bool,
-    /// The cluster id whose birth a person confirmed may be tried anew.
-    pub confirmed_reset: Option<String>,
+    /// Granted volumes that a person confirmed to be lost before anything was written.
+    pub given_up: BTreeSet<String>,
 }
 
 /// The members' volumes.
@@ -195,7 +193,6 @@ pub fn validate(resource: &ZooKeeperCluster) -> Result<Desired, Vec<Invalid>> {
     Ok(Desired {
         name: resource.metadata.name.clone().unwrap_or_default(),
         namespace: resource.metadata.namespace.clone().unwrap_or_default(),
-        generation: resource.metadata.generation,
         voters,
         image: spec.image.clone(),
         sidecar_image: spec.sidecar_image.clone(),
@@ -220,7 +217,10 @@ pub fn validate(resource: &ZooKeeperCluster) -> Result<Desired, Vec<Invalid>> {
         auth: spec.auth.clone().unwrap_or_default(),
         bootstrap: spec.bootstrap.clone().unwrap_or_default(),
         paused: spec.paused.unwrap_or(false),
-        confirmed_reset: annotations.and_then(|a| a.get(RESET_BIRTH)).cloned(),
+        given_up: annotations
+            .and_then(|annotations| annotations.get(RESET_BIRTH))
+            .map(|list| list.split(',').map(|v| v.trim().to_owned()).collect())
+            .unwrap_or_default(),
     })
 }
 

@@ -20,6 +20,8 @@ pub const FRESH: Duration = Duration::from_secs(5);
 pub struct Observed {
     /// When this was observed.
     pub now: Timestamp,
+    /// The spec's generation, if the platform counts.
+    pub generation: Option<i64>,
     /// What the platform can do.
     pub capabilities: Capabilities,
     /// Members whose volume or process exists, by id.

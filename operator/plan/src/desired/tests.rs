@@ -110,11 +110,14 @@ fn every_fault_is_listed_at_once() {
 }
 
 #[test]
-fn a_confirmed_reset_is_read_from_its_annotation() {
+fn volumes_given_up_are_read_from_the_annotation() {
     let mut resource = resource(three());
-    resource.metadata.annotations = Some([(RESET_BIRTH.to_owned(), "abc".to_owned())].into());
+    resource.metadata.annotations = Some([(RESET_BIRTH.to_owned(), "abc, def".to_owned())].into());
     let desired = validate(&resource).unwrap();
-    assert_eq!(desired.confirmed_reset.as_deref(), Some("abc"));
+    assert_eq!(
+        desired.given_up,
+        ["abc".to_owned(), "def".to_owned()].into()
+    );
 }
 
 #[test]
