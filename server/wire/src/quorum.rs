@@ -56,6 +56,9 @@ pub mod packet {
 /// The quorum protocol's version, in [`LearnerInfo`] and LEADERINFO.
 pub const PROTOCOL_VERSION: i32 = 0x10000;
 
+/// [`SaslMessage::magic`].
+pub const SASL_MAGIC: i64 = 0x5f24_3501_3501_edcc;
+
 records! {
     /// One message between leader and learner.
     Packet {
@@ -95,6 +98,15 @@ records! {
         session: SessionId,
         /// Its timeout, milliseconds.
         timeout: i32,
+    }
+    /// SASL between peers, before anything else on either port.
+    SaslMessage {
+        /// [`SASL_MAGIC`]: tells a peer that authenticates from one that does not.
+        magic: i64,
+        /// 0 in progress, 1 success, -1 error.
+        status: i32,
+        /// The mechanism's own bytes.
+        token: Option<Bytes>,
     }
     /// REVALIDATE from the leader.
     #[derive(Copy)]

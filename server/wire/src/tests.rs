@@ -1,5 +1,6 @@
 //! Checks that span modules: bytes of a genuine ensemble, and laws that hold for every record.
 
+mod apache;
 mod golden;
 mod laws;
 mod sample;

@@ -11,7 +11,8 @@ use crate::client::*;
 use crate::election::{Hello, Notification};
 use crate::frame::{FrameDecoder, encode_frame};
 use crate::quorum::{
-    Capabilities, ForwardHeader, LearnerInfo, Packet, PacketDecoder, Revalidated, SessionTimeout,
+    Capabilities, ForwardHeader, LearnerInfo, Packet, PacketDecoder, Revalidated, SaslMessage,
+    SessionTimeout,
 };
 use crate::snapshot::{
     AclRecord, FileHeader, PieceDecoder, SessionRecord, ZnodeRecord, ZxidDigest, encode_piece,
@@ -90,7 +91,7 @@ records_hold_laws! {
         GetEphemeralsResponse, GetAllChildrenNumberResponse, WhoAmIResponse, WatcherEvent;
     multis: MultiRequest, MultiResponse;
     election: Hello, Notification;
-    quorum: Packet, LearnerInfo, SessionTimeout, Revalidated;
+    quorum: Packet, LearnerInfo, SaslMessage, SessionTimeout, Revalidated;
     transactions: CreateTxn, CreateTtlTxn, CreateContainerTxn, DeleteTxn, SetDataTxn,
         CheckVersionTxn, SetAclTxn, CreateSessionTxn, CloseSessionTxn, ErrorTxn, SubTxn, TxnDigest;
     snapshots: SessionRecord, AclRecord, ZnodeRecord, ZxidDigest;
