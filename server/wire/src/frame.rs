@@ -38,7 +38,7 @@ impl FrameDecoder {
     }
 
     /// The next four bytes, if they are here: a frame's length, or at the start of a connection
-    /// perhaps a command of four letters, which as a length is always above any limit.
+    /// perhaps a command of four letters, which as a length would be above 1.6 GB.
     #[must_use]
     pub fn peek(&self) -> Option<[u8; 4]> {
         self.buffer.first_chunk().copied()

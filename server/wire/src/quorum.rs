@@ -150,7 +150,7 @@ impl Packet {
             return Ok(Vec::new());
         };
         let mut reader = Reader::new(data);
-        let mut touches = Vec::new();
+        let mut touches = Vec::with_capacity(data.len() / SessionTimeout::LEAST);
         while reader.remaining() > 0 {
             touches.push(reader.read()?);
         }

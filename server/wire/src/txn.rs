@@ -7,6 +7,7 @@
 use bytes::Bytes;
 
 use crate::acl::Acl;
+use crate::frame::encode_frame;
 use crate::ids::{SessionId, Zxid};
 use crate::jute::{DecodeError, Reader, Record, records};
 
@@ -214,9 +215,8 @@ impl Txn {
                 crate::jute::length_of(parts.len()).encode(out);
                 for (kind, part) in parts {
                     kind.encode(out);
-                    let mut bytes = Vec::new();
-                    part.encode(&mut bytes);
-                    Bytes::from(bytes).encode(out);
+                    // A buffer has the form of a frame: its length and its bytes.
+                    encode_frame(out, |out| part.encode(out));
                 }
             }
         }
