@@ -5,11 +5,21 @@
 
 pub mod acl;
 mod applied;
+mod apply;
 mod cut;
+mod digest;
+mod encode;
+mod hashing;
+mod index;
 mod load;
+mod owner;
+mod path;
 mod prepare;
+mod read;
+mod slab;
 mod tree;
 mod watch;
+mod znodes;
 
 pub use applied::{Applied, DigestMismatch, Event};
 pub use cut::{CutId, CutProgress};

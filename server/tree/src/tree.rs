@@ -1,12 +1,17 @@
-//! [`Tree`].
+//! [`Tree`]: its parts, and what can be asked about it as a whole.
 
-use wire::client::{ErrorCode, Request};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
 use wire::snapshot::ZxidDigest;
-use wire::txn::Entry;
-use wire::{Acl, Id, SessionId, Zxid};
+use wire::{Acl, Id, Perms, SessionId, Stat, StatPersisted, Zxid};
 
-use crate::acl::Schemes;
-use crate::{Applied, DigestMismatch};
+use crate::acl::{self, AclTable, Schemes};
+use crate::cut::Cuts;
+use crate::hashing::Hashing;
+use crate::owner::Owner;
+use crate::znodes::{ROOT, Znodes};
+use crate::{DigestMismatch, digest, path};
 
 /// What an operator may choose about the tree. All members of an ensemble should agree.
 #[derive(Clone, Debug)]
@@ -43,111 +48,355 @@ pub struct Caller<'a> {
 
 /// Znodes, ACLs and sessions as of one zxid.
 #[derive(Debug)]
-pub struct Tree {}
+pub struct Tree {
+    pub(crate) options: Options,
+    pub(crate) znodes: Znodes,
+    pub(crate) acls: AclTable,
+    /// Timeouts in milliseconds.
+    pub(crate) sessions: BTreeMap<SessionId, i32>,
+    /// Which znodes go with which session.
+    pub(crate) ephemerals: BTreeSet<(SessionId, u32)>,
+    /// Containers and TTL znodes.
+    pub(crate) lapsing: BTreeSet<u32>,
+    pub(crate) cuts: Cuts,
+    pub(crate) last_zxid: Zxid,
+    pub(crate) digest: u64,
+    pub(crate) data_size: u64,
+    /// What the snapshot that this tree comes from says of its end.
+    pub(crate) expected: Option<ZxidDigest>,
+    /// Below it the tree may hold changes of later transactions.
+    pub(crate) fuzzy_until: Zxid,
+    /// The ACL of znodes whose ACL the snapshot lacks: nobody may do anything.
+    pub(crate) unresolved_acl: Option<u32>,
+}
 
 impl Tree {
-    /// The tree of a fresh server.
+    /// The tree of a fresh server: `/`, `/zookeeper`, `/zookeeper/quota` and `/zookeeper/config`,
+    /// which is readable by everyone. `seed` keys the hashing of names.
     #[must_use]
-    pub fn new(_seed: u64, _options: Options) -> Self {
-        todo!()
+    pub fn new(seed: u64, options: Options) -> Self {
+        let mut tree = Self::with_root_only(seed, options);
+        tree.set_root(Some(&[]), acl::OPEN, &StatPersisted::default());
+        tree.add_special_znodes();
+        tree
     }
-    /// The options.
-    #[must_use]
-    pub fn options(&self) -> &Options {
-        todo!()
+
+    pub(crate) fn with_root_only(seed: u64, options: Options) -> Self {
+        Self {
+            options,
+            znodes: Znodes::new(Hashing::new(seed)),
+            acls: AclTable::new(Hashing::new(seed)),
+            sessions: BTreeMap::new(),
+            ephemerals: BTreeSet::new(),
+            lapsing: BTreeSet::new(),
+            cuts: Cuts::default(),
+            last_zxid: Zxid::ZERO,
+            digest: 0,
+            // Apache counts the root a second time, as "/".
+            data_size: 1,
+            expected: None,
+            fuzzy_until: Zxid::ZERO,
+            unresolved_acl: None,
+        }
     }
+
+    pub(crate) fn set_root(&mut self, data: Option<&[u8]>, acl: u32, stat: &StatPersisted) {
+        self.znodes.set_data(ROOT, data);
+        self.znodes.set_acl(ROOT, acl);
+        self.znodes.set_stat(ROOT, stat);
+        self.data_size += data.map_or(0, <[u8]>::len) as u64;
+        self.redigest(ROOT, "", stat);
+    }
+
+    /// Adds what every server has, where it is missing.
+    pub(crate) fn add_special_znodes(&mut self) {
+        let blank = StatPersisted::default();
+        self.add_missing("", "zookeeper", acl::OPEN, &blank);
+        self.add_missing("/zookeeper", "quota", acl::OPEN, &blank);
+        if self.znodes.find(path::CONFIG).is_none() {
+            let read_only = self.acls.intern(&Acl::read_only());
+            let stat = StatPersisted {
+                aversion: -1,
+                ..blank
+            };
+            self.add_missing("/zookeeper", "config", read_only, &stat);
+        }
+    }
+
+    fn add_missing(&mut self, parent: &str, name: &str, acl: u32, stat: &StatPersisted) {
+        let id = self.znodes.find(parent).expect("added before its children");
+        if self.znodes.child(id, name).is_none() {
+            let path = format!("{parent}/{name}");
+            self.add(id, &path, name, Some(&[]), stat, acl);
+        }
+    }
+
+    /// Adds a znode and all that is known about it elsewhere. Its parent's state is the caller's
+    /// business.
+    pub(crate) fn add(
+        &mut self,
+        parent: u32,
+        path: &str,
+        name: &str,
+        data: Option<&[u8]>,
+        stat: &StatPersisted,
+        acl: u32,
+    ) -> u32 {
+        let id = self.znodes.insert(parent, name, data, stat, acl);
+        match self.owner(stat) {
+            Owner::Nobody => {}
+            Owner::Session(session) => {
+                self.ephemerals.insert((session, id));
+            }
+            Owner::Container | Owner::Ttl(_) => {
+                self.lapsing.insert(id);
+            }
+        }
+        self.data_size += (path.len() + data.map_or(0, <[u8]>::len)) as u64;
+        self.redigest(id, path, stat);
+        id
+    }
+
+    /// Brings the digest up to date with a znode's new state.
+    pub(crate) fn redigest(&mut self, id: u32, path: &str, stat: &StatPersisted) {
+        if !self.options.digest {
+            return;
+        }
+        let crc = digest::of(path, self.znodes.data(id), stat);
+        let old = self.znodes.crc(id);
+        self.znodes.set_crc(id, crc);
+        self.digest = self
+            .digest
+            .wrapping_sub(u64::from(old))
+            .wrapping_add(u64::from(crc));
+    }
+
     /// Puts the configuration that a member boots with into `/zookeeper/config`, outside any
     /// transaction. `version` is the configuration's version, `time` the wall clock.
-    pub fn set_initial_config(&mut self, _text: &str, _version: Zxid, _time: i64) {
-        todo!()
+    pub fn set_initial_config(&mut self, text: &str, version: Zxid, time: i64) {
+        let config = self.config_id();
+        self.cuts.keep(&self.znodes, config);
+        self.replace_data(config, Some(text.as_bytes()));
+        let stat = StatPersisted {
+            version: -1,
+            mzxid: version,
+            mtime: time,
+            ..self.znodes.stat(config)
+        };
+        self.znodes.set_stat(config, &stat);
     }
+
+    pub(crate) fn replace_data(&mut self, id: u32, data: Option<&[u8]>) {
+        let length = |data: Option<&[u8]>| data.map_or(0, <[u8]>::len) as u64;
+        self.data_size -= length(self.znodes.data(id));
+        self.data_size += length(data);
+        self.znodes.set_data(id, data);
+    }
+
     /// What `/zookeeper/config` holds.
     #[must_use]
     pub fn config(&self) -> &[u8] {
-        todo!()
+        self.znodes.data(self.config_id()).unwrap_or_default()
     }
+
+    fn config_id(&self) -> u32 {
+        self.znodes
+            .find(path::CONFIG)
+            .expect("/zookeeper/config is made with the tree and cannot be deleted")
+    }
+
+    /// The options.
+    #[must_use]
+    pub const fn options(&self) -> &Options {
+        &self.options
+    }
+
     /// The last transaction applied.
     #[must_use]
-    pub fn last_zxid(&self) -> Zxid {
-        todo!()
+    pub const fn last_zxid(&self) -> Zxid {
+        self.last_zxid
     }
-    /// The digest of all znodes outside `/zookeeper/`.
+
+    /// The digest of all znodes outside `/zookeeper/`; 0 if digests are off.
     #[must_use]
-    pub fn digest(&self) -> u64 {
-        todo!()
+    pub const fn digest(&self) -> u64 {
+        self.digest
     }
+
     /// As Apache counts: the root counts twice.
     #[must_use]
-    pub fn znode_count(&self) -> u64 {
-        todo!()
+    pub const fn znode_count(&self) -> u64 {
+        self.znodes.count() + 1
     }
+
     /// How many znodes belong to sessions.
     #[must_use]
     pub fn ephemerals_count(&self) -> u64 {
-        todo!()
+        self.ephemerals.len() as u64
     }
+
     /// Bytes of all paths and data.
     #[must_use]
-    pub fn approximate_data_size(&self) -> u64 {
-        todo!()
+    pub const fn approximate_data_size(&self) -> u64 {
+        self.data_size
     }
+
     /// How many global sessions there are.
     #[must_use]
     pub fn session_count(&self) -> u64 {
-        todo!()
+        self.sessions.len() as u64
     }
+
     /// A session's timeout in milliseconds.
     #[must_use]
-    pub fn session(&self, _session: SessionId) -> Option<i32> {
-        todo!()
+    pub fn session(&self, session: SessionId) -> Option<i32> {
+        self.sessions.get(&session).copied()
     }
+
     /// All sessions with their timeouts.
     pub fn sessions(&self) -> impl Iterator<Item = (SessionId, i32)> + '_ {
-        std::iter::empty()
+        self.sessions.iter().map(|(&id, &timeout)| (id, timeout))
     }
-    /// Answers a read: appends the answer's record to `out`. Watches are the caller's business:
-    /// see [`crate::read_watch`].
-    ///
-    /// # Errors
-    /// The code for the reply's header; `out` is then unchanged.
-    pub fn read_into(
-        &self,
-        _request: &Request,
-        _who: Caller<'_>,
-        _out: &mut Vec<u8>,
-    ) -> Result<(), ErrorCode> {
-        todo!()
+
+    /// The paths of a session's ephemerals, in a stable order.
+    pub fn ephemerals(&self, session: SessionId) -> impl Iterator<Item = String> + '_ {
+        self.ephemeral_ids(session).map(|id| self.znodes.path(id))
     }
+
+    /// Sessions that own ephemerals, each once.
+    pub fn ephemeral_owners(&self) -> impl Iterator<Item = SessionId> + '_ {
+        let mut last = None;
+        self.ephemerals
+            .iter()
+            .map(|&(session, _)| session)
+            .filter(move |&session| last.replace(session) != Some(session))
+    }
+
+    pub(crate) fn ephemeral_ids(&self, session: SessionId) -> impl Iterator<Item = u32> + '_ {
+        self.ephemerals
+            .range((session, 0)..=(session, u32::MAX))
+            .map(|&(_, id)| id)
+    }
+
     /// The ACL of the znode at `path`: outer `None` without such a znode, inner `None` if it is
     /// open to everyone.
     #[must_use]
-    pub fn acl_of(&self, _path: &str) -> Option<Option<&[Acl]>> {
-        todo!()
+    pub fn acl_of(&self, path: &str) -> Option<Option<&[Acl]>> {
+        let id = self.znodes.find(path)?;
+        Some(self.acl(id).map(|acl| &**acl))
     }
-    /// Carries out a committed transaction. Never fails, and does no harm when repeated over a
-    /// snapshot that already has its changes. `out` is cleared first.
-    pub fn apply(&mut self, _entry: &Entry, _out: &mut Applied) {
-        todo!()
+
+    pub(crate) fn acl(&self, id: u32) -> Option<&Arc<[Acl]>> {
+        self.acls.get(self.znodes.acl(id))
     }
+
+    /// Whether one of `identities` has one of `perms` under `acl` here.
+    #[must_use]
+    pub fn allows(&self, acl: Option<&[Acl]>, perms: Perms, identities: &[Id]) -> bool {
+        self.options.skip_acl || acl::allows(acl, perms, identities)
+    }
+
+    pub(crate) const fn owner(&self, stat: &StatPersisted) -> Owner {
+        Owner::of(stat.ephemeral_owner, self.options.extended_types)
+    }
+
+    /// A znode's state as clients see it.
+    pub(crate) fn stat(&self, id: u32) -> Stat {
+        let stat = self.znodes.stat(id);
+        let children = self.znodes.child_count(id) as i32;
+        Stat {
+            czxid: stat.czxid,
+            mzxid: stat.mzxid,
+            ctime: stat.ctime,
+            mtime: stat.mtime,
+            version: stat.version,
+            // Creates and deletes: those created, and those of them that are not there any more.
+            cversion: stat.cversion.wrapping_mul(2).wrapping_sub(children),
+            aversion: stat.aversion,
+            ephemeral_owner: match self.owner(&stat) {
+                Owner::Session(session) => session.0,
+                Owner::Nobody | Owner::Container | Owner::Ttl(_) => 0,
+            },
+            data_length: self.znodes.data(id).map_or(0, |data| data.len() as i32),
+            num_children: children,
+            pzxid: stat.pzxid,
+        }
+    }
+
     /// Tells the digest that a loaded snapshot was written with. Until the tree reaches its zxid
-    /// by replay, no digest is compared. A mismatch at once is returned.
-    pub fn expect_digest(&mut self, _digest: ZxidDigest) -> Option<DigestMismatch> {
-        todo!()
+    /// by replay, no digest is compared. A mismatch that shows at once is returned.
+    pub fn expect_digest(&mut self, digest: ZxidDigest) -> Option<DigestMismatch> {
+        self.expected = Some(digest);
+        self.fuzzy_until = digest.zxid;
+        self.compare_with_snapshot(self.last_zxid)
     }
+
     /// For a snapshot without digest, such as a SNAP from a Java leader: the snapshot may hold
     /// changes up to `zxid`, so no digest is compared before it.
-    pub fn fuzzy_until(&mut self, _zxid: Zxid) {
-        todo!()
+    pub fn fuzzy_until(&mut self, zxid: Zxid) {
+        self.fuzzy_until = self.fuzzy_until.max(zxid);
     }
-    /// Containers and TTL znodes that may be collected at wall time `now`: candidates for
-    /// deleteContainer, in a stable order.
+
+    /// Compares with the snapshot's digest if `zxid`, just reached, is the one that it is for.
+    pub(crate) fn compare_with_snapshot(&mut self, zxid: Zxid) -> Option<DigestMismatch> {
+        let expected = self.expected.take_if(|expected| expected.zxid <= zxid)?;
+        let comparable = self.options.digest
+            && expected.zxid == zxid
+            && expected.version == digest::VERSION
+            && expected.digest != self.digest;
+        comparable.then_some(DigestMismatch {
+            zxid,
+            expected: expected.digest,
+            actual: self.digest,
+        })
+    }
+
+    /// How many znodes have an ACL that their snapshot did not contain. A fuzzy snapshot of
+    /// Apache may have some; replaying the log resolves them. If some are left after the replay,
+    /// the snapshot is damaged. Until then only the super user can reach them.
     #[must_use]
-    pub fn expired_containers(
-        &self,
-        _now: i64,
-        _max_never_used_ms: i64,
-        _limit: usize,
-    ) -> Vec<String> {
-        todo!()
+    pub fn unresolved_acls(&self) -> u32 {
+        self.unresolved_acl.map_or(0, |id| self.acls.uses(id) - 1)
+    }
+
+    /// Containers and TTL znodes that may go at wall time `now`: candidates for deleteContainer,
+    /// in a stable order. A container that never had children goes after `never_used_ms`
+    /// milliseconds, or never if that is 0.
+    #[must_use]
+    pub fn lapsed(&self, now: i64, never_used_ms: i64, limit: usize) -> Vec<String> {
+        let is_due = |&id: &u32| {
+            let stat = self.znodes.stat(id);
+            let age = now.saturating_sub(stat.mtime);
+            self.znodes.child_count(id) == 0
+                && match self.owner(&stat) {
+                    Owner::Container => {
+                        stat.cversion > 0 || (never_used_ms != 0 && age > never_used_ms)
+                    }
+                    Owner::Ttl(ttl) => age > ttl,
+                    Owner::Nobody | Owner::Session(_) => false,
+                }
+        };
+        let due = self.lapsing.iter().copied().filter(is_due);
+        due.take(limit).map(|id| self.znodes.path(id)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_tree_has_the_digest_and_size_of_a_fresh_apache_server() {
+        let tree = Tree::new(1, Options::default());
+        assert_eq!(tree.digest(), 1_371_985_504);
+        assert_eq!(tree.znode_count(), 5);
+        assert_eq!(tree.approximate_data_size(), 44);
+        let id = tree.znodes.find("/zookeeper").unwrap();
+        let stat = Stat {
+            cversion: -2,
+            num_children: 2,
+            ..Stat::default()
+        };
+        assert_eq!(tree.stat(id), stat);
     }
 }
