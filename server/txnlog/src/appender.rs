@@ -238,7 +238,7 @@ impl<D: Disk> Appender<D> {
             Some(current) => current,
             None => self.begin(self.buffer_first)?,
         };
-        current.grow_to(current.end + n)?;
+        current.grow_to(current.end + n, self.pre_alloc)?;
         Ok(self.current.insert(current))
     }
 
@@ -291,12 +291,18 @@ impl<F: DiskFile> Current<F> {
         Ok(())
     }
 
-    fn grow_to(&mut self, needed: u64) -> Result<(), AppendError> {
-        while self.filled < needed {
+    /// Fills up to `needed`, and `ahead` more if it has to fill at all.
+    fn grow_to(&mut self, needed: u64, ahead: u64) -> Result<(), AppendError> {
+        if self.filled >= needed {
+            return Ok(());
+        }
+        let goal = needed + ahead.min(ZEROS.len() as u64);
+        while self.filled < goal {
+            let n = (goal - self.filled).min(ZEROS.len() as u64);
             self.file
-                .write_at(&ZEROS, self.filled)
+                .write_at(&ZEROS[..n as usize], self.filled)
                 .map_err(|source| fatal("fill", &self.path, source))?;
-            self.filled += ZEROS.len() as u64;
+            self.filled += n;
         }
         Ok(())
     }

@@ -167,3 +167,6 @@ fn has_lost_sector(written: &[u8], start: u64, end: u64) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests;

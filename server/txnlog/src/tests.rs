@@ -1,5 +1,6 @@
 //! What the crate promises as a whole; what one module promises is tested there.
 
+mod crash;
 mod life;
 
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use wire::stat::StatPersisted;
 use wire::txn::{Entry, SetDataTxn, Txn, TxnDigest, TxnHeader, kind};
 use wire::{Epoch, SessionId, Zxid};
 
-use crate::{Paths, Refusal, Rejected, Replay, SnapshotWriter, Trailer};
+use crate::{Paths, Refusal, Rejected, Replay, SnapshotWriteError, SnapshotWriter, Trailer};
 
 /// A transaction whose data has this length.
-fn entry_of(zxid: Zxid, len: usize) -> Arc<Entry> {
+pub(crate) fn entry_of(zxid: Zxid, len: usize) -> Arc<Entry> {
     let fill = zxid.0 as u8 | 1;
     Arc::new(Entry::new(
         TxnHeader {
@@ -35,19 +36,19 @@ fn entry_of(zxid: Zxid, len: usize) -> Arc<Entry> {
     ))
 }
 
-fn entry(epoch: u32, counter: u32) -> Arc<Entry> {
+pub(crate) fn entry(epoch: u32, counter: u32) -> Arc<Entry> {
     entry_of(zxid(epoch, counter), 40)
 }
 
-fn entries(epoch: u32, counters: std::ops::RangeInclusive<u32>) -> Vec<Arc<Entry>> {
+pub(crate) fn entries(epoch: u32, counters: std::ops::RangeInclusive<u32>) -> Vec<Arc<Entry>> {
     counters.map(|counter| entry(epoch, counter)).collect()
 }
 
-fn zxid(epoch: u32, counter: u32) -> Zxid {
+pub(crate) fn zxid(epoch: u32, counter: u32) -> Zxid {
     Zxid::new(Epoch(epoch), counter)
 }
 
-fn paths() -> Paths {
+pub(crate) fn paths() -> Paths {
     Paths {
         data: "/data".into(),
         log: "/logs".into(),
@@ -55,7 +56,10 @@ fn paths() -> Paths {
 }
 
 /// Writes a body that says what state it is.
-fn write_state<D: crate::Disk>(writer: &mut SnapshotWriter<D>, at: Zxid) -> Trailer {
+pub(crate) fn write_state<D: crate::Disk>(
+    writer: &mut SnapshotWriter<D>,
+    at: Zxid,
+) -> Result<Trailer, SnapshotWriteError> {
     let stat = StatPersisted {
         czxid: at,
         mzxid: at,
@@ -79,12 +83,12 @@ fn write_state<D: crate::Disk>(writer: &mut SnapshotWriter<D>, at: Zxid) -> Trai
         Piece::Znode(root),
         Piece::End,
     ] {
-        writer.write_piece(&piece).unwrap();
+        writer.write_piece(&piece)?;
     }
-    Trailer {
+    Ok(Trailer {
         digest: None,
         last_zxid: Some(at),
-    }
+    })
 }
 
 /// Collects what a replay delivers.

@@ -18,7 +18,7 @@ fn open<D: Disk>(disk: &D, paths: &Paths) -> (Store<D>, Recovered) {
 
 fn snapshot<D: Disk>(store: &Store<D>, at: Zxid) {
     let mut writer = store.snapshots().begin(at).unwrap();
-    let trailer = write_state(&mut writer, at);
+    let trailer = write_state(&mut writer, at).unwrap();
     writer.finish(trailer).unwrap();
 }
 
@@ -75,7 +75,7 @@ fn lives_through_restarts<D: Disk>(disk: &D, paths: &Paths) {
     store.sync().unwrap();
 
     let mut writer = store.snapshots().begin_staged(zxid(4, 7)).unwrap();
-    let trailer = write_state(&mut writer, zxid(4, 7));
+    let trailer = write_state(&mut writer, zxid(4, 7)).unwrap();
     let staged = writer.finish_staged(trailer).unwrap();
     store.install_snapshot(&staged).unwrap();
     drop(store);
