@@ -80,7 +80,7 @@ pub(crate) fn replay<D: Disk>(
     let mut replayed = Replayed::default();
     let candidates = snapshots
         .list()
-        .map_err(|source| failed(&logs.path, "list", source))?;
+        .map_err(|source| failed(snapshots.dir(), "list", source))?;
     for candidate in candidates {
         match load(disk, snapshots, &candidate, visitor) {
             Ok(()) => {
@@ -207,9 +207,10 @@ struct LogReplay<'a, D, V> {
 impl<D: Disk, V: Replay> LogReplay<'_, D, V> {
     fn run(mut self, files: &[LogName]) -> Result<(), OpenError> {
         let base = self.replayed.last_zxid;
+        // A file that begins right behind the snapshot makes those before it unnecessary.
         let first = files
             .iter()
-            .rposition(|file| file.first <= base)
+            .rposition(|file| file.first.0 <= base.0.saturating_add(1))
             .unwrap_or(0);
         for (i, file) in files.iter().enumerate().skip(first) {
             self.file(file, i + 1 < files.len())?;

@@ -86,6 +86,10 @@ impl<D: Disk> Snapshots<D> {
         SnapshotReader::open(&self.disk, snapshot)
     }
 
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(crate) const fn fence(&self) -> &Fence {
         &self.fence
     }

@@ -1,7 +1,9 @@
 //! What the crate promises as a whole; what one module promises is tested there.
 
+mod apache;
 mod crash;
 mod life;
+mod recovery;
 
 use std::sync::Arc;
 

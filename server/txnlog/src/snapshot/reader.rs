@@ -24,10 +24,11 @@ pub struct SnapshotReader {
 }
 
 impl SnapshotReader {
-    pub(super) fn open<D: Disk>(
-        disk: &D,
-        snapshot: &SnapshotFile,
-    ) -> Result<Self, SnapshotReadError> {
+    /// Opens a snapshot file.
+    ///
+    /// # Errors
+    /// If it cannot be read or does not start as a snapshot.
+    pub fn open<D: Disk>(disk: &D, snapshot: &SnapshotFile) -> Result<Self, SnapshotReadError> {
         Self::new(compressed::open(disk, snapshot)?)
     }
 
