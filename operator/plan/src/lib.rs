@@ -33,6 +33,8 @@ mod words;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod world;
 
 pub use action::{Converge, MemberOrder, Plan, Step};
 pub use desired::{Desired, validate};
