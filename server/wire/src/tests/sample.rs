@@ -11,7 +11,7 @@ use crate::client::{
 };
 use crate::election::{Hello, Notification, PeerState};
 use crate::snapshot::Piece;
-use crate::txn::{DIGEST_VERSION, Entry, Txn, TxnDigest, TxnHeader, kind};
+use crate::txn::{CloseSessionTxn, DIGEST_VERSION, Entry, Txn, TxnDigest, TxnHeader, kind};
 use crate::{Epoch, PeerId, Perms, SessionId, Zxid};
 
 /// A type of which there are random values. [`crate::jute::records`] gives it to its records.
@@ -226,6 +226,16 @@ fn part() -> Union<BoxedStrategy<(i32, Txn)>> {
     ])
 }
 
+/// Two empty paths would look like a digest behind no list.
+fn close_session() -> impl Strategy<Value = CloseSessionTxn> {
+    CloseSessionTxn::sample().prop_map(|mut close| {
+        for path in &mut close.paths_to_delete {
+            path.insert(0, '/');
+        }
+        close
+    })
+}
+
 impl Sample for Entry {
     fn sample() -> BoxedStrategy<Self> {
         let with = |kind: i32, txn: BoxedStrategy<Txn>| (Just(kind), txn).boxed();
@@ -245,7 +255,7 @@ impl Sample for Entry {
             ),
             with(
                 kind::CLOSE_SESSION,
-                option::of(Sample::sample())
+                option::of(close_session())
                     .prop_map(Txn::CloseSession)
                     .boxed(),
             ),
