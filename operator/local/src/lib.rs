@@ -3,3 +3,4 @@
 pub mod authority;
 pub mod folder;
 pub mod tether;
+pub mod world;

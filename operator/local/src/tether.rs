@@ -6,7 +6,6 @@
 //! earlier one is left.
 
 use std::fs::File;
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -71,7 +70,7 @@ pub fn await_predecessors(life: &Path) -> anyhow::Result<()> {
                 life.display()
             ),
             Err(std::fs::TryLockError::Error(error)) => {
-                return Err(io::Error::from(error)).context("lock on the state folder");
+                return Err(error).context("lock on the state folder");
             }
         }
     }
