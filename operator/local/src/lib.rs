@@ -3,4 +3,8 @@
 pub mod authority;
 pub mod folder;
 pub mod tether;
+mod pod;
+mod process;
+mod remote;
+mod supervisor;
 pub mod world;

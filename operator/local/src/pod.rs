@@ -1,0 +1,212 @@
+//! One pod: a sidecar and a server on one volume, started and ended in order.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use api::MemberId;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+
+use crate::authority::Authority;
+use crate::folder::write_private;
+use crate::process::{End, Recipe, ending, keep};
+use crate::world::{Container, Ports, Template, World};
+
+/// A sidecar has nothing to finish.
+const SIDECAR_GRACE: Duration = Duration::from_secs(2);
+
+/// How often the server's readiness is asked for.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// The control socket, seen from the pod's folder.
+const SOCKET: &str = "sidecar.sock";
+
+/// What becomes of a pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    Sidecar(String, Container),
+    Server(String, Container),
+    Ready(String, bool),
+    /// All its processes have ended.
+    Gone(String),
+}
+
+/// How the parts are started: this binary, starting itself again, or another server.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    pub(crate) own: PathBuf,
+    pub(crate) server: PathBuf,
+    pub(crate) server_arguments: Vec<String>,
+}
+
+/// Everything that a pod is made from.
+#[derive(Clone, Debug)]
+pub(crate) struct Blueprint {
+    pub(crate) name: String,
+    pub(crate) member: MemberId,
+    pub(crate) ensemble: String,
+    pub(crate) volume: PathBuf,
+    pub(crate) folder: PathBuf,
+    pub(crate) ports: Ports,
+    pub(crate) template: Template,
+    sidecar: Recipe,
+    server: Recipe,
+    hook: Recipe,
+}
+
+impl Blueprint {
+    /// For the pod of this name; `None` if the world lacks something it needs.
+    pub(crate) fn of(world: &World, name: &str, root: &Path, programs: &Programs) -> Option<Self> {
+        let pod = world.pods.get(name)?;
+        let template = world.sets.get(&pod.member.kind())?.template.clone();
+        let ports = *world.ports.get(&pod.member)?;
+        let folder = root.join("members").join(name);
+        let volume = root.join("volumes").join(&pod.volume);
+        let recipe = |part: &str, program: &Path, arguments: Vec<String>| Recipe {
+            name: format!("{name} {part}"),
+            program: program.to_owned(),
+            arguments,
+            folder: folder.clone(),
+            environment: Vec::new(),
+            log: root.join("logs").join(format!("{name}-{part}.log")),
+            life: root.join("life"),
+        };
+        let text = |text: &str| text.to_owned();
+        let sidecar_arguments = vec![
+            text("sidecar"),
+            format!("--member={}", pod.member),
+            format!("--ensemble={}", world.uid()),
+            format!("--volume={}", volume.display()),
+            format!("--socket={SOCKET}"),
+            format!("--orders=127.0.0.1:{}", ports.orders),
+            format!("--plain=127.0.0.1:{}", ports.plain),
+            text("--certificates=certificates"),
+        ];
+        let mut server_arguments = programs.server_arguments.clone();
+        server_arguments.extend(["serve", "zoo.cfg", "--sidecar", SOCKET].map(text));
+        let mut server = recipe("server", &programs.server, server_arguments);
+        server.environment = vec![(text("RUST_LOG"), template.log_level.clone())];
+        if template.log_json {
+            server.environment.push((text("FERROKEEPER_LOG_FORMAT"), text("json")));
+        }
+        // The server keeps ten seconds of its grace for itself.
+        let seconds = template.grace_seconds.saturating_sub(10).max(1);
+        let hook_arguments =
+            vec![text("pre-stop"), format!("--socket={SOCKET}"), format!("--seconds={seconds}")];
+        Some(Self {
+            sidecar: recipe("sidecar", &programs.own, sidecar_arguments),
+            hook: recipe("sidecar", &programs.own, hook_arguments),
+            server,
+            name: name.to_owned(),
+            member: pod.member,
+            ensemble: world.name().to_owned(),
+            volume,
+            folder,
+            ports,
+            template,
+        })
+    }
+
+    /// Makes the pod's folder anew: zoo.cfg and certificates. The volume is made if absent,
+    /// otherwise left as it is, but for `myid`.
+    pub(crate) fn prepare(&self, authority: &Authority) -> anyhow::Result<()> {
+        let data = self.volume.join("data");
+        let certificates = self.folder.join("certificates");
+        for folder in [&data, &certificates] {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        authority.issue(&certificates, &self.name)?;
+        write_private(&data.join("myid"), format!("{}\n", self.member).as_bytes())?;
+        write_private(&self.folder.join("zoo.cfg"), self.zoo_cfg(&data).as_bytes())?;
+        Ok(())
+    }
+
+    /// The server's static configuration. Members and client ports are in the dynamic one, on
+    /// the volume.
+    fn zoo_cfg(&self, data: &Path) -> String {
+        let mut text = format!(
+            "# Made anew at each start of {} of {}: a change here is lost.\n",
+            self.name, self.ensemble
+        );
+        for line in &self.template.settings {
+            text.push_str(line);
+            text.push('\n');
+        }
+        text.push_str(&format!(
+            "dataDir={data}\ndynamicConfigFile={data}/zoo.cfg.dynamic\n\
+             metricsProvider.httpHost=127.0.0.1\nmetricsProvider.httpPort={port}\n",
+            data = data.display(),
+            port = self.ports.metrics,
+        ));
+        text
+    }
+
+    /// Runs the pod until it is ended; its last event is [`Event::Gone`].
+    pub(crate) async fn run(
+        self,
+        end: watch::Receiver<Option<End>>,
+        events: mpsc::UnboundedSender<Event>,
+    ) {
+        // Nobody listens any more only when the supervisor itself ends.
+        let tell = |event| drop(events.send(event));
+        let (end_sidecar, sidecar_ends) = watch::channel(None);
+        let sidecar = keep(&self.sidecar, None, sidecar_ends, |state| {
+            tell(Event::Sidecar(self.name.clone(), state));
+        });
+        let mut early = end.clone();
+        let server = async {
+            tokio::select! {
+                () = self.sidecar_listens() => {
+                    keep(&self.server, Some(&self.hook), end, |state| {
+                        tell(Event::Server(self.name.clone(), state));
+                    })
+                    .await;
+                }
+                _ = ending(&mut early) => {}
+            }
+            end_sidecar.send_replace(Some(End { grace: SIDECAR_GRACE, pre_stop: false }));
+        };
+        tokio::select! {
+            _ = async { tokio::join!(sidecar, server) } => {}
+            () = self.probe(|ready| tell(Event::Ready(self.name.clone(), ready))) => {}
+        }
+        tell(Event::Gone(self.name.clone()));
+    }
+
+    /// As a native sidecar's startupProbe: its socket accepts.
+    async fn sidecar_listens(&self) {
+        // Relative to the state folder, which is the current one: a socket's path must be short.
+        let socket = Path::new("members").join(&self.name).join(SOCKET);
+        while UnixStream::connect(&socket).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Reports each change of the server's readiness, for ever.
+    async fn probe(&self, report: impl Fn(bool)) {
+        let mut last = false;
+        loop {
+            tokio::time::sleep(PROBE_EVERY).await;
+            let ready = answers_ok(self.ports.plain).await.unwrap_or(false);
+            if ready != last {
+                report(ready);
+                last = ready;
+            }
+        }
+    }
+}
+
+/// Whether `/ready` on the sidecar's plain port says 200. Small enough not to need a client.
+async fn answers_ok(port: u16) -> io::Result<bool> {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let asked = async {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n").await?;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await?;
+        Ok(status.ends_with(b" 200"))
+    };
+    tokio::time::timeout(PROBE_EVERY, asked).await?
+}
