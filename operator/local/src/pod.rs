@@ -26,6 +26,7 @@ const SOCKET: &str = "sidecar.sock";
 /// What becomes of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Event {
+    Operator(Container),
     Sidecar(String, Container),
     Server(String, Container),
     Ready(String, bool),
@@ -89,12 +90,17 @@ impl Blueprint {
         let mut server = recipe("server", &programs.server, server_arguments);
         server.environment = vec![(text("RUST_LOG"), template.log_level.clone())];
         if template.log_json {
-            server.environment.push((text("FERROKEEPER_LOG_FORMAT"), text("json")));
+            server
+                .environment
+                .push((text("FERROKEEPER_LOG_FORMAT"), text("json")));
         }
         // The server keeps ten seconds of its grace for itself.
         let seconds = template.grace_seconds.saturating_sub(10).max(1);
-        let hook_arguments =
-            vec![text("pre-stop"), format!("--socket={SOCKET}"), format!("--seconds={seconds}")];
+        let hook_arguments = vec![
+            text("pre-stop"),
+            format!("--socket={SOCKET}"),
+            format!("--seconds={seconds}"),
+        ];
         Some(Self {
             sidecar: recipe("sidecar", &programs.own, sidecar_arguments),
             hook: recipe("sidecar", &programs.own, hook_arguments),
@@ -166,7 +172,10 @@ impl Blueprint {
                 }
                 _ = ending(&mut early) => {}
             }
-            end_sidecar.send_replace(Some(End { grace: SIDECAR_GRACE, pre_stop: false }));
+            end_sidecar.send_replace(Some(End {
+                grace: SIDECAR_GRACE,
+                pre_stop: false,
+            }));
         };
         tokio::select! {
             _ = async { tokio::join!(sidecar, server) } => {}

@@ -124,9 +124,15 @@ pub(crate) async fn keep(
 /// Resolves when an end is asked for.
 pub(crate) async fn ending(end: &mut watch::Receiver<Option<End>>) -> End {
     match end.wait_for(Option::is_some).await {
-        Ok(how) => how.unwrap_or(End { grace: Duration::ZERO, pre_stop: false }),
+        Ok(how) => how.unwrap_or(End {
+            grace: Duration::ZERO,
+            pre_stop: false,
+        }),
         // The supervisor is going down in disorder.
-        Err(_) => End { grace: Duration::ZERO, pre_stop: false },
+        Err(_) => End {
+            grace: Duration::ZERO,
+            pre_stop: false,
+        },
     }
 }
 
@@ -150,7 +156,10 @@ async fn stop(child: &mut Child, name: &str, pre_stop: Option<&Recipe>, how: End
     match tokio::time::timeout_at(deadline, child.wait()).await {
         Ok(exit) => info!(process = name, exit = describe(exit), "ended"),
         Err(_) => {
-            warn!(process = name, "killed: it did not end within its grace period");
+            warn!(
+                process = name,
+                "killed: it did not end within its grace period"
+            );
             if let Err(error) = child.kill().await {
                 warn!(process = name, %error, "kill");
             }
@@ -160,7 +169,10 @@ async fn stop(child: &mut Child, name: &str, pre_stop: Option<&Recipe>, how: End
 
 fn signal(child: &Child, signal: Signal) {
     // The id is there until the child was waited for, so it is this child's.
-    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    let pid = child
+        .id()
+        .and_then(|pid| i32::try_from(pid).ok())
+        .and_then(Pid::from_raw);
     if let Some(pid) = pid {
         // A child that has just ended needs no signal.
         let _ = kill_process(pid, signal);

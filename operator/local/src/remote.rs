@@ -1,5 +1,6 @@
 //! The supervisor's objects over a Unix socket, for the operator's process.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -29,7 +30,9 @@ async fn answer(
     State(asked): State<mpsc::Sender<Asked>>,
     Json(request): Json<Request>,
 ) -> Json<Result<World, Refusal>> {
-    let gone = || Refusal::Invalid { why: "the supervisor is ending".into() };
+    let gone = || Refusal::Invalid {
+        why: "the supervisor is ending".into(),
+    };
     let (send, receive) = oneshot::channel();
     if asked.send((request, send)).await.is_err() {
         return Json(Err(gone()));
@@ -43,13 +46,14 @@ async fn answer(
 pub struct Remote(reqwest::Client);
 
 impl Remote {
-    /// A client of the supervisor whose state folder is the current folder.
+    /// A client of the supervisor of the state folder `root`, which may be the current one; a
+    /// socket's path must not be longer than 107 bytes.
     ///
     /// # Errors
     /// If no client can be made.
-    pub fn new() -> reqwest::Result<Self> {
+    pub fn new(root: &Path) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
-            .unix_socket(SOCKET)
+            .unix_socket(root.join(SOCKET))
             .timeout(std::time::Duration::from_secs(5))
             .build()?;
         Ok(Self(client))
@@ -60,7 +64,12 @@ impl Remote {
     /// # Errors
     /// If the supervisor cannot be reached, or refuses.
     pub async fn ask(&self, request: &Request) -> Result<World, RemoteError> {
-        let response = self.0.post("http://supervisor/").json(request).send().await?;
+        let response = self
+            .0
+            .post("http://supervisor/")
+            .json(request)
+            .send()
+            .await?;
         let answer: Result<World, Refusal> = response.error_for_status()?.json().await?;
         Ok(answer?)
     }

@@ -21,7 +21,7 @@ use crate::authority::Authority;
 use crate::folder::{self, Folder};
 use crate::pod::{Blueprint, Event, Programs};
 use crate::process::{End, Recipe, keep};
-use crate::world::{ContainerState, Due, Fault, Ports, Refusal, Request, World};
+use crate::world::{Container, ContainerState, Due, Fault, Pod, Ports, Refusal, Request, World};
 
 /// Where the world is kept, in the state folder.
 const WORLD: &str = "world.json";
@@ -67,6 +67,7 @@ impl Supervisor {
         let mut world = match folder::read_json::<World>(Path::new(WORLD))? {
             Some(mut world) => {
                 world.pods.clear();
+                world.operator = Container::default();
                 world
             }
             None => World::new(manifest.clone()),
@@ -104,8 +105,11 @@ impl Supervisor {
         shutdown: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let (end_operator, operator_ends) = watch::channel(None);
-        let recipe = self.operator();
-        let operator = tokio::spawn(async move { keep(&recipe, None, operator_ends, drop).await });
+        let (recipe, events) = (self.operator(), self.events.0.clone());
+        let operator = tokio::spawn(async move {
+            let tell = |state| drop(events.send(Event::Operator(state)));
+            keep(&recipe, None, operator_ends, tell).await;
+        });
         let mut shutdown = std::pin::pin!(shutdown);
         loop {
             self.carry_out_due();
@@ -120,7 +124,10 @@ impl Supervisor {
                 }
             }
         }
-        end_operator.send_replace(Some(End { grace: Duration::from_secs(5), pre_stop: false }));
+        end_operator.send_replace(Some(End {
+            grace: Duration::from_secs(5),
+            pre_stop: false,
+        }));
         operator.await.context("operator")?;
         self.end_all().await;
         self.write()
@@ -171,7 +178,9 @@ impl Supervisor {
                 self.stale = Some(Arc::new(self.world.clone()));
                 None
             }
-            Request::Fault(_) => Some(Refusal::Invalid { why: "faults are for tests".into() }),
+            Request::Fault(_) => Some(Refusal::Invalid {
+                why: "faults are for tests".into(),
+            }),
             Request::Evict { name, .. } if self.fault.budget_refusals > 0 => {
                 self.fault.budget_refusals -= 1;
                 Some(Refusal::Budget { what: name.clone() })
@@ -203,7 +212,10 @@ impl Supervisor {
     fn start(&mut self, name: &str) {
         let root = self.folder.root();
         let Some(blueprint) = Blueprint::of(&self.world, name, root, &self.programs) else {
-            error!(pod = name, "cannot be made: its set or its ports are unknown");
+            error!(
+                pod = name,
+                "cannot be made: its set or its ports are unknown"
+            );
             return;
         };
         if let Err(error) = blueprint.prepare(&self.authority) {
@@ -225,7 +237,10 @@ impl Supervisor {
             Some(running) if running.end.borrow().is_none() => {
                 info!(pod = name, "ending");
                 let grace = grace.unwrap_or(END_WITHIN);
-                running.end.send_replace(Some(End { grace, pre_stop: true }));
+                running.end.send_replace(Some(End {
+                    grace,
+                    pre_stop: true,
+                }));
                 if let Some(pod) = self.world.pods.get_mut(name) {
                     pod.terminating.get_or_insert_with(Timestamp::now);
                 }
@@ -236,19 +251,20 @@ impl Supervisor {
     }
 
     fn note(&mut self, event: Event) {
-        let (Event::Sidecar(name, _)
-        | Event::Server(name, _)
-        | Event::Ready(name, _)
-        | Event::Gone(name)) = &event;
-        let Some(pod) = self.world.pods.get_mut(name) else { return };
         self.world.version += 1;
-        match event {
-            Event::Sidecar(_, state) => pod.sidecar = state,
-            Event::Server(_, state) => {
-                pod.ready &= matches!(state.state, ContainerState::Running { .. });
-                pod.server = state;
+        let mut change = |name: &str, change: &dyn Fn(&mut Pod)| {
+            if let Some(pod) = self.world.pods.get_mut(name) {
+                change(pod);
             }
-            Event::Ready(_, ready) => pod.ready = ready,
+        };
+        match event {
+            Event::Operator(state) => self.world.operator = state,
+            Event::Sidecar(name, state) => change(&name, &|pod| pod.sidecar = state.clone()),
+            Event::Server(name, state) => change(&name, &|pod| {
+                pod.ready &= matches!(state.state, ContainerState::Running { .. });
+                pod.server = state.clone();
+            }),
+            Event::Ready(name, ready) => change(&name, &|pod| pod.ready = ready),
             Event::Gone(name) => {
                 self.world.pods.remove(&name);
                 self.pods.remove(&name);
@@ -259,15 +275,25 @@ impl Supervisor {
     /// Ends all pods: followers beside each other, then the leader, so that no election is held
     /// for nothing.
     async fn end_all(&mut self) {
-        let leader = self.world.ensemble.status.as_ref().and_then(|status| status.leader);
+        let leader = self
+            .world
+            .ensemble
+            .status
+            .as_ref()
+            .and_then(|status| status.leader);
         let leader = leader.map(|id| self.world.pod_name(id));
         let (last, first): (Vec<_>, Vec<_>) = std::mem::take(&mut self.pods)
             .into_iter()
             .partition(|(name, _)| Some(name) == leader.as_ref());
         for group in [first, last] {
             for (_, running) in &group {
-                let how = End { grace: END_WITHIN, pre_stop: false };
-                running.end.send_if_modified(|end| end.replace(how).is_none());
+                let how = End {
+                    grace: END_WITHIN,
+                    pre_stop: false,
+                };
+                running
+                    .end
+                    .send_if_modified(|end| end.replace(how).is_none());
             }
             for (name, running) in group {
                 if let Err(error) = running.task.await {
@@ -283,15 +309,26 @@ impl Supervisor {
         let voters = u8::try_from(self.world.ensemble.spec.replicas).unwrap_or_default();
         for member in (0..voters).filter_map(MemberId::voter) {
             let taken: Vec<_> = self.world.ports.values().copied().collect();
-            self.world.ports.entry(member).or_insert_with(|| choose_ports(&taken));
+            self.world
+                .ports
+                .entry(member)
+                .or_insert_with(|| choose_ports(&taken));
         }
     }
 
     /// Writes what outlives this process, if that changed, and shows the world.
     fn write(&mut self) -> anyhow::Result<()> {
-        let durable = World { pods: BTreeMap::new(), version: 0, ..self.world.clone() };
+        let durable = World {
+            pods: BTreeMap::new(),
+            operator: Container::default(),
+            version: 0,
+            ..self.world.clone()
+        };
         if durable != self.kept {
-            let written = World { version: self.world.version, ..durable.clone() };
+            let written = World {
+                version: self.world.version,
+                ..durable.clone()
+            };
             folder::write_json(Path::new(WORLD), &written).context(WORLD)?;
             self.kept = durable;
         }
@@ -310,34 +347,39 @@ impl Supervisor {
 /// does not lose its port to a client.
 const PORTS: std::ops::Range<u16> = 20_000..30_000;
 
-/// Ports that are free now and that no other member has.
+/// Ports that are free now and that no other member has. The client's is, if it can be, the one
+/// after the last member's: it is typed by people.
 fn choose_ports(taken: &[Ports]) -> Ports {
+    let beside = taken.iter().map(|p| p.client + 1).max();
     let taken: Vec<_> = taken
         .iter()
         .flat_map(|p| [p.client, p.quorum, p.election, p.orders, p.plain, p.metrics])
         .collect();
     // Held together until all are chosen, so that they differ.
     let mut held: Vec<TcpListener> = Vec::new();
-    let mut next = || {
-        loop {
+    let mut free = |port: u16| {
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .ok()
+            .filter(|_| !taken.contains(&port));
+        listener.map(|listener| held.push(listener)).is_some()
+    };
+    let mut next = |wish: Option<u16>| match wish.filter(|port| free(*port)) {
+        Some(port) => port,
+        None => loop {
             let [a, b, ..] = *uuid::Uuid::new_v4().as_bytes();
             let port = PORTS.start + u16::from_be_bytes([a, b]) % (PORTS.end - PORTS.start);
-            if taken.contains(&port) {
-                continue;
-            }
-            if let Ok(listener) = TcpListener::bind(("127.0.0.1", port)) {
-                held.push(listener);
+            if free(port) {
                 return port;
             }
-        }
+        },
     };
     Ports {
-        client: next(),
-        quorum: next(),
-        election: next(),
-        orders: next(),
-        plain: next(),
-        metrics: next(),
+        client: next(beside),
+        quorum: next(None),
+        election: next(None),
+        orders: next(None),
+        plain: next(None),
+        metrics: next(None),
     }
 }
 

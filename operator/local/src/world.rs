@@ -26,6 +26,8 @@ pub struct World {
     pub ports: BTreeMap<MemberId, Ports>,
     /// By name. Not kept over a restart: a new supervisor starts without processes.
     pub pods: BTreeMap<String, Pod>,
+    /// The operator's process. Not kept either.
+    pub operator: Container,
 }
 
 /// A StatefulSet in small: `Parallel`, `OnDelete`.
@@ -269,10 +271,15 @@ impl World {
             volumes: BTreeMap::new(),
             ports: BTreeMap::new(),
             pods: BTreeMap::new(),
+            operator: Container::default(),
         };
         world.ensemble.metadata.uid = Some(uid());
         world.ensemble.metadata.generation = Some(1);
-        world.ensemble.metadata.namespace.get_or_insert_with(|| "default".into());
+        world
+            .ensemble
+            .metadata
+            .namespace
+            .get_or_insert_with(|| "default".into());
         world.ensemble.status = None;
         world.touch_ensemble();
         world
@@ -332,7 +339,9 @@ impl World {
             Request::Observe | Request::Fault(_) => Ok(()),
             Request::PutStatus { version, status } => {
                 if self.ensemble.metadata.resource_version.as_deref() != Some(&version) {
-                    return Err(Refusal::Conflict { what: self.name().to_owned() });
+                    return Err(Refusal::Conflict {
+                        what: self.name().to_owned(),
+                    });
                 }
                 if self.ensemble.status.as_ref() != Some(&status) {
                     self.ensemble.status = Some(*status);
@@ -349,10 +358,16 @@ impl World {
                 }
                 Ok(())
             }
-            Request::PutReplicas { set, version, replicas } => {
-                self.put_replicas(set, version, replicas)
-            }
-            Request::MakeVolume { member, size, owner } => {
+            Request::PutReplicas {
+                set,
+                version,
+                replicas,
+            } => self.put_replicas(set, version, replicas),
+            Request::MakeVolume {
+                member,
+                size,
+                owner,
+            } => {
                 self.make_volume(member, size, owner);
                 Ok(())
             }
@@ -386,7 +401,8 @@ impl World {
                 }
                 self.ports.entry(member).or_insert_with(&mut ports);
                 let revision = set.template.revision.clone();
-                self.pods.insert(name.clone(), Pod::new(member, volume, revision));
+                self.pods
+                    .insert(name.clone(), Pod::new(member, volume, revision));
                 due.push(Due::Start(name));
             }
         }
@@ -423,7 +439,10 @@ impl World {
 
     fn put_replicas(&mut self, set: Kind, version: u64, replicas: u8) -> Result<(), Refusal> {
         let what = || format!("the set of {set:?}s");
-        let known = self.sets.get_mut(&set).ok_or_else(|| Refusal::Absent { what: what() })?;
+        let known = self
+            .sets
+            .get_mut(&set)
+            .ok_or_else(|| Refusal::Absent { what: what() })?;
         if known.version != version {
             return Err(Refusal::Conflict { what: what() });
         }
@@ -439,7 +458,13 @@ impl World {
             return;
         }
         self.version += 1;
-        let volume = Volume { uid: uid(), member, size, owner, deleting: false };
+        let volume = Volume {
+            uid: uid(),
+            member,
+            size,
+            owner,
+            deleting: false,
+        };
         self.volumes.insert(name, volume);
     }
 
@@ -447,7 +472,9 @@ impl World {
     /// not ready may always go, as with `AlwaysAllow`.
     fn evict(&mut self, now: Timestamp, name: String, uid: &str) -> Result<(), Refusal> {
         let pod = self.pods.get(&name).filter(|pod| pod.uid == uid);
-        let Some(pod) = pod else { return Err(Refusal::Absent { what: name }) };
+        let Some(pod) = pod else {
+            return Err(Refusal::Absent { what: name });
+        };
         let kind = pod.member.kind();
         let replicas = self.sets.get(&kind).map_or(0, |set| set.replicas);
         let healthy = self
@@ -463,7 +490,9 @@ impl World {
 
     fn delete(&mut self, now: Timestamp, name: String, uid: &str) -> Result<(), Refusal> {
         let pod = self.pods.get_mut(&name).filter(|pod| pod.uid == uid);
-        let Some(pod) = pod else { return Err(Refusal::Absent { what: name }) };
+        let Some(pod) = pod else {
+            return Err(Refusal::Absent { what: name });
+        };
         pod.terminating.get_or_insert(now);
         self.version += 1;
         Ok(())

@@ -1,7 +1,14 @@
 use super::*;
 
 fn ports() -> Ports {
-    Ports { client: 1, quorum: 2, election: 3, orders: 4, plain: 5, metrics: 6 }
+    Ports {
+        client: 1,
+        quorum: 2,
+        election: 3,
+        orders: 4,
+        plain: 5,
+        metrics: 6,
+    }
 }
 
 fn voter(ordinal: u8) -> MemberId {
@@ -13,8 +20,18 @@ fn world(replicas: u8) -> World {
     for ordinal in 0..replicas {
         world.make_volume(voter(ordinal), "1Gi".into(), None);
     }
-    let template = Template { revision: "a".into(), ..Template::default() };
-    world.sets.insert(Kind::Voter, Set { version: 1, replicas, template });
+    let template = Template {
+        revision: "a".into(),
+        ..Template::default()
+    };
+    world.sets.insert(
+        Kind::Voter,
+        Set {
+            version: 1,
+            replicas,
+            template,
+        },
+    );
     world
 }
 
@@ -27,7 +44,13 @@ fn running(replicas: u8) -> World {
 
 fn evict(world: &mut World, name: &str) -> Result<(), Refusal> {
     let uid = world.pods[name].uid.clone();
-    world.carry_out(Timestamp::UNIX_EPOCH, Request::Evict { name: name.into(), uid })
+    world.carry_out(
+        Timestamp::UNIX_EPOCH,
+        Request::Evict {
+            name: name.into(),
+            uid,
+        },
+    )
 }
 
 #[test]
@@ -51,14 +74,23 @@ fn a_pod_waits_for_its_volume() {
 fn a_pod_made_again_takes_the_newest_template_and_the_same_volume() {
     let mut world = running(1);
     let before = world.pods["demo-0"].clone();
-    let template = Template { revision: "b".into(), ..Template::default() };
-    let put = Request::PutTemplate { set: Kind::Voter, template };
+    let template = Template {
+        revision: "b".into(),
+        ..Template::default()
+    };
+    let put = Request::PutTemplate {
+        set: Kind::Voter,
+        template,
+    };
     world.carry_out(Timestamp::UNIX_EPOCH, put).expect("put");
     assert_eq!(world.due(ports), [], "OnDelete: nothing restarts by itself");
     world.pods.remove("demo-0");
     assert_eq!(world.due(ports), [Due::Start("demo-0".into())]);
     let after = &world.pods["demo-0"];
-    assert_eq!((after.revision.as_str(), &after.volume), ("b", &before.volume));
+    assert_eq!(
+        (after.revision.as_str(), &after.volume),
+        ("b", &before.volume)
+    );
     assert_ne!(after.uid, before.uid);
 }
 
@@ -66,7 +98,11 @@ fn a_pod_made_again_takes_the_newest_template_and_the_same_volume() {
 fn scaling_down_ends_the_last_and_keeps_its_volume() {
     let mut world = running(3);
     let version = world.sets[&Kind::Voter].version;
-    let put = Request::PutReplicas { set: Kind::Voter, version, replicas: 2 };
+    let put = Request::PutReplicas {
+        set: Kind::Voter,
+        version,
+        replicas: 2,
+    };
     world.carry_out(Timestamp::UNIX_EPOCH, put).expect("put");
     assert_eq!(world.due(ports), [Due::End("demo-2".into())]);
     world.pods.remove("demo-2");
@@ -77,7 +113,12 @@ fn scaling_down_ends_the_last_and_keeps_its_volume() {
 #[test]
 fn a_write_planned_on_an_older_version_is_refused() {
     let mut world = running(1);
-    let old = world.ensemble.metadata.resource_version.clone().expect("a version");
+    let old = world
+        .ensemble
+        .metadata
+        .resource_version
+        .clone()
+        .expect("a version");
     let put = |step: &str| Request::PutStatus {
         version: old.clone(),
         status: Box::new(ZooKeeperClusterStatus {
@@ -85,12 +126,28 @@ fn a_write_planned_on_an_older_version_is_refused() {
             ..ZooKeeperClusterStatus::default()
         }),
     };
-    world.carry_out(Timestamp::UNIX_EPOCH, put("first")).expect("put");
+    world
+        .carry_out(Timestamp::UNIX_EPOCH, put("first"))
+        .expect("put");
     let refused = world.carry_out(Timestamp::UNIX_EPOCH, put("second"));
-    assert_eq!(refused, Err(Refusal::Conflict { what: "demo".into() }));
-    let put = Request::PutReplicas { set: Kind::Voter, version: 999, replicas: 2 };
+    assert_eq!(
+        refused,
+        Err(Refusal::Conflict {
+            what: "demo".into()
+        })
+    );
+    let put = Request::PutReplicas {
+        set: Kind::Voter,
+        version: 999,
+        replicas: 2,
+    };
     let refused = world.carry_out(Timestamp::UNIX_EPOCH, put);
-    assert_eq!(refused, Err(Refusal::Conflict { what: "the set of Voters".into() }));
+    assert_eq!(
+        refused,
+        Err(Refusal::Conflict {
+            what: "the set of Voters".into()
+        })
+    );
 }
 
 #[test]
@@ -98,7 +155,12 @@ fn the_budget_lets_one_pod_go_at_a_time() {
     let mut world = running(3);
     evict(&mut world, "demo-1").expect("the first may go");
     let refused = evict(&mut world, "demo-2");
-    assert_eq!(refused, Err(Refusal::Budget { what: "demo-2".into() }));
+    assert_eq!(
+        refused,
+        Err(Refusal::Budget {
+            what: "demo-2".into()
+        })
+    );
     world.pods.get_mut("demo-2").expect("there").ready = false;
     evict(&mut world, "demo-2").expect("one that is not ready may go");
 }
@@ -107,11 +169,22 @@ fn the_budget_lets_one_pod_go_at_a_time() {
 fn another_object_of_the_same_name_is_left_alone() {
     let mut world = running(1);
     for request in [
-        Request::Delete { name: "demo-0".into(), uid: "old".into() },
-        Request::Evict { name: "demo-0".into(), uid: "old".into() },
+        Request::Delete {
+            name: "demo-0".into(),
+            uid: "old".into(),
+        },
+        Request::Evict {
+            name: "demo-0".into(),
+            uid: "old".into(),
+        },
     ] {
         let refused = world.carry_out(Timestamp::UNIX_EPOCH, request);
-        assert_eq!(refused, Err(Refusal::Absent { what: "demo-0".into() }));
+        assert_eq!(
+            refused,
+            Err(Refusal::Absent {
+                what: "demo-0".into()
+            })
+        );
     }
     assert_eq!(world.due(ports), []);
 }
@@ -120,8 +193,13 @@ fn another_object_of_the_same_name_is_left_alone() {
 fn a_volume_is_erased_only_when_its_pod_is_gone() {
     let mut world = running(1);
     let uid = world.volumes["data-demo-0"].uid.clone();
-    let drop = Request::DropVolume { name: "data-demo-0".into(), uid };
-    world.carry_out(Timestamp::UNIX_EPOCH, drop).expect("dropped");
+    let drop = Request::DropVolume {
+        name: "data-demo-0".into(),
+        uid,
+    };
+    world
+        .carry_out(Timestamp::UNIX_EPOCH, drop)
+        .expect("dropped");
     assert_eq!(world.due(ports), []);
     world.pods.clear();
     assert_eq!(world.due(ports), [Due::Erase("data-demo-0".into())]);
@@ -131,7 +209,10 @@ fn a_volume_is_erased_only_when_its_pod_is_gone() {
 fn ports_are_kept() {
     let mut world = running(1);
     world.pods.clear();
-    world.due(|| Ports { client: 99, ..ports() });
+    world.due(|| Ports {
+        client: 99,
+        ..ports()
+    });
     assert_eq!(world.ports[&voter(0)], ports());
 }
 

@@ -1,0 +1,243 @@
+//! `up` as a person meets it: real processes, with a server that only speaks the control
+//! protocol, so that what is tested is the operator, the sidecars and the supervisor.
+
+mod ensemble;
+
+use std::fs;
+use std::time::Duration;
+
+use local::world::{ContainerState, Fault, Request};
+
+use crate::ensemble::{Up, alive, eventually, kill, manifest};
+
+#[test]
+fn a_birth_is_granted_once_and_a_second_start_finds_it_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    let before = up.ready(3);
+    let processes = up.processes();
+    let (code, printed) = up.interrupt();
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("connect to 127.0.0.1:"), "{printed}");
+    assert!(!processes.into_iter().any(alive));
+
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    let after = up.ready(3);
+    assert_eq!(after.ports, before.ports);
+    assert_eq!(after.uid(), before.uid());
+    assert_eq!(up.events(), [["birth", "ended", "start"]; 3]);
+    up.interrupt();
+}
+
+#[test]
+fn the_leader_ends_last() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    let world = up.ready(3);
+    let leader = world
+        .ensemble
+        .status
+        .expect("a status")
+        .leader
+        .expect("a leader");
+    up.interrupt();
+    let ended = ensemble::ended_at(folder.path());
+    let last = ended.iter().max_by_key(|(_, at)| *at).expect("members").0;
+    assert_eq!(last, usize::from(leader.ordinal()));
+}
+
+#[test]
+fn a_killed_member_comes_back_with_its_data() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    let before = up.ready(3).pods["demo-2"].clone();
+    let ContainerState::Running { pid, .. } = before.server.state else {
+        panic!("not running")
+    };
+    kill(pid);
+    let world = up.until("it came back", |world| {
+        let server = &world.pods["demo-2"].server;
+        server.restarts == 1 && world.pods["demo-2"].ready
+    });
+    assert_eq!(
+        world.pods["demo-2"].uid, before.uid,
+        "the pod stays, its container restarts"
+    );
+    assert_eq!(up.events()[2], ["birth", "start"]);
+    up.interrupt();
+}
+
+#[test]
+fn a_killed_sidecar_costs_the_server_nothing_it_cannot_get_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    let world = up.ready(3);
+    let ContainerState::Running { pid, .. } = world.pods["demo-0"].sidecar.state else {
+        panic!("not running")
+    };
+    kill(pid);
+    up.until("all are ready again", |world| {
+        world.pods["demo-0"].sidecar.restarts == 1 && world.pods["demo-0"].ready
+    });
+    up.interrupt();
+}
+
+#[test]
+fn an_operator_killed_at_any_time_changes_nothing_in_the_end() {
+    // Each round kills it so many milliseconds after its start, until the ensemble is ready.
+    for after in [0, 20, 60, 150, 400] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+        let mut killed = 0;
+        while killed < 5 {
+            let world = up.until("the operator runs", |world| {
+                matches!(world.operator.state, ContainerState::Running { .. })
+            });
+            let ContainerState::Running { pid, .. } = world.operator.state else {
+                continue;
+            };
+            std::thread::sleep(Duration::from_millis(after));
+            kill(pid);
+            killed += 1;
+            up.until("its end is known", |world| {
+                world.operator.restarts >= killed
+            });
+            if killed >= 2 {
+                break;
+            }
+        }
+        up.ready(3);
+        assert_eq!(up.events(), [["birth"]; 3], "killed after {after} ms");
+        up.interrupt();
+    }
+}
+
+#[test]
+fn conflicts_and_stale_reads_cost_time_only() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    up.ask(&Request::Fault(Fault {
+        conflicts: 4,
+        stale_reads: 4,
+        budget_refusals: 0,
+    }));
+    up.ready(3);
+    assert_eq!(up.events(), [["birth"]; 3]);
+    up.interrupt();
+}
+
+#[test]
+fn kill_dash_nine_of_the_supervisor_leaves_no_orphan() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    up.ready(3);
+    let processes = up.processes();
+    assert_eq!(
+        processes.len(),
+        7,
+        "operator, three sidecars, three servers"
+    );
+    kill(up.pid());
+    eventually("no process is left", || {
+        !processes.iter().any(|pid| alive(*pid))
+    });
+    drop(up);
+    let again = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    again.ready(3);
+    again.interrupt();
+}
+
+#[test]
+fn a_volume_of_another_ensemble_is_refused_and_kept() {
+    let other = tempfile::tempdir().expect("a folder");
+    let up = Up::start(other.path(), &manifest("demo", 1, "1Gi"));
+    up.ready(1);
+    up.interrupt();
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    up.ready(3);
+    up.interrupt();
+    let (from, to) = (
+        other.path().join("volumes/data-demo-0"),
+        folder.path().join("volumes/data-demo-0"),
+    );
+    fs::rename(&to, folder.path().join("own")).expect("moved");
+    ensemble::copy(&from, &to);
+    let foreign = fs::read(to.join("data/cluster.id")).expect("a cluster id");
+
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    up.until("it says so", |world| ensemble::says(world, "ForeignData"));
+    assert_eq!(
+        fs::read(to.join("data/cluster.id")).expect("still there"),
+        foreign
+    );
+    assert_eq!(
+        ensemble::events_in(&to),
+        ["birth", "ended"],
+        "it was not started"
+    );
+    up.interrupt();
+}
+
+#[test]
+fn a_second_supervisor_says_who_holds_the_folder() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 1, "1Gi"));
+    up.ready(1);
+    let (code, printed) = Up::start(folder.path(), &manifest("demo", 1, "1Gi")).wait();
+    assert_eq!(code, Some(1));
+    let holder = format!("is in use by process {}", up.pid());
+    assert!(printed.contains(&holder), "{printed}");
+    up.interrupt();
+}
+
+#[test]
+fn a_wrong_manifest_starts_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let state = folder.path().join("state");
+    let typing_error = manifest("demo", 3, "1Gi").replace("replicas", "replica");
+    for (text, field) in [
+        (manifest("demo", 0, "1Gi"), "spec.replicas"),
+        (manifest("demo", 4, "1Gi"), "spec.replicas"),
+        (typing_error, "spec.replica"),
+        ("not: a manifest".into(), "kind: ZooKeeperCluster"),
+    ] {
+        let (code, printed) = Up::start(&state, &text).wait();
+        assert_eq!(code, Some(2), "{printed}");
+        assert!(printed.contains(field), "{printed}");
+        assert!(!state.exists(), "a folder was made");
+    }
+}
+
+#[test]
+fn a_change_that_is_not_allowed_is_refused_before_and_while_it_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 1, "2Gi"));
+    up.ready(1);
+    up.change(&manifest("demo", 1, "1Gi"));
+    up.printed("the ensemble stays as it was");
+    up.change(&manifest("demo", 1, "3Gi"));
+    up.until("the change arrived", |world| {
+        world.ensemble.metadata.generation == Some(2)
+    });
+    up.interrupt();
+
+    let (code, printed) = Up::start(folder.path(), &manifest("demo", 1, "2Gi")).wait();
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("spec"), "{printed}");
+    let (code, printed) = Up::start(folder.path(), &manifest("other", 1, "3Gi")).wait();
+    assert_eq!(code, Some(2), "{printed}");
+    assert!(printed.contains("metadata.name"), "{printed}");
+}
+
+#[test]
+fn a_deep_folder_is_no_obstacle() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let deep = folder
+        .path()
+        .join("a-folder-with-a-rather-long-name/".repeat(6));
+    let up = Up::start(&deep, &manifest("demo", 1, "1Gi"));
+    up.printed("connect to 127.0.0.1:");
+    up.interrupt();
+}
