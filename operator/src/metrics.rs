@@ -60,7 +60,7 @@ impl Metrics {
         self.duration.observe(seconds);
     }
 
-    pub(crate) fn observed(&self, observed: &Observed) {
+    pub(crate) fn report(&self, observed: &Observed, planned: &Plan) {
         self.zxid.reset();
         self.ready.reset();
         for member in observed.members.keys() {
@@ -74,9 +74,6 @@ impl Metrics {
                 .with_label_values(&[&label])
                 .set(serving.ready.into());
         }
-    }
-
-    pub(crate) fn planned(&self, planned: &Plan) {
         if let Some(step) = &planned.step {
             let step = format!("{step:?}");
             // The variant's name: what is in it would make a label of each member.

@@ -35,7 +35,6 @@ pub trait Platform: Sync {
     fn step(
         &self,
         seen: &Seen<Self::World>,
-        desired: &Desired,
         step: &Step,
     ) -> impl Future<Output = Result<(), PlatformError>> + Send;
 }

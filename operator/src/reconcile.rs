@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use api::condition::{Condition, ConditionStatus, ConditionType, Reason, merge};
+use api::ZooKeeperClusterStatus;
 use api::sidecar::{OrderResponse, Term};
-use api::{Invalid, ZooKeeperClusterStatus};
 use plan::{Converge, Desired, MemberOrder, Plan, Step, plan, validate};
 use tracing::{info, warn};
 
@@ -12,17 +11,10 @@ use crate::metrics::Metrics;
 use crate::platform::{Platform, PlatformError, Seen};
 use crate::sidecars::{SidecarError, Sidecars};
 
-/// How long an invalid spec is left alone: its change starts a pass by itself where the platform
-/// says so.
-const INVALID_AGAIN_AFTER: Duration = Duration::from_secs(10);
-
-/// How soon the orders follow that a term was taken for.
-const AT_ONCE: Duration = Duration::ZERO;
-
 /// An operator's time at the lead of one ensemble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Leadership {
-    /// The term it gives orders under, taken before the first.
+    /// The term it gives orders under, taken with the first.
     pub term: Option<Term>,
 }
 
@@ -59,22 +51,17 @@ pub async fn reconcile<P: Platform>(
     metrics: &Metrics,
 ) -> Result<Duration, PassError> {
     let mut seen = observe(platform, sidecars).await?;
-    metrics.observed(&seen.observed);
     let before = seen.resource.status.clone().unwrap_or_default();
-    let desired = match validate(&seen.resource) {
-        Ok(desired) => desired,
-        Err(wrong) => {
-            let status = invalid(&seen, before, &wrong);
-            platform.write_status(&mut seen, status).await?;
-            return Ok(INVALID_AGAIN_AFTER);
-        }
-    };
-    let planned = lead.fence(plan(&desired, &seen.observed, &before), &before, &seen)?;
-    platform
-        .write_status(&mut seen, planned.status.clone())
-        .await?;
-    apply(platform, sidecars, &seen, &desired, &planned).await?;
-    metrics.planned(&planned);
+    let desired = validate(&seen.resource);
+    let planned = plan(
+        desired.as_ref().map_err(Vec::as_slice),
+        &seen.observed,
+        &before,
+        lead.term,
+    );
+    lead.record(platform, &mut seen, &before, &planned).await?;
+    apply(platform, sidecars, &seen, desired.as_ref().ok(), &planned).await?;
+    metrics.report(&seen.observed, &planned);
     Ok(planned.requeue_after)
 }
 
@@ -91,65 +78,40 @@ async fn observe<P: Platform>(
 }
 
 impl Leadership {
-    /// Sees to it that orders are given under this leadership's term only. Before the first one
-    /// a plan becomes one that does nothing but take a term, higher than all that were seen.
-    fn fence<W>(
+    /// Writes the status, and with it the term that the plan may have claimed: before that it
+    /// orders nothing.
+    async fn record<P: Platform>(
         &mut self,
-        mut planned: Plan,
+        platform: &P,
+        seen: &mut Seen<P::World>,
         before: &ZooKeeperClusterStatus,
-        seen: &Seen<W>,
-    ) -> Result<Plan, PassError> {
-        let reported = seen
-            .observed
-            .all_fresh()
-            .map(|(_, report)| report.term)
-            .max();
-        let highest = before.term.max(reported.unwrap_or_default());
-        if let Some(own) = self.term {
-            if highest > own {
-                return Err(PassError::Superseded { seen: highest });
-            }
-            if before.term == own || !gives_orders(&planned) {
-                return Ok(planned);
-            }
-        } else if !gives_orders(&planned) {
-            return Ok(planned);
+        planned: &Plan,
+    ) -> Result<(), PassError> {
+        if let Some(seen) = planned.superseded {
+            return Err(PassError::Superseded { seen });
         }
-        // Kept even if its write fails: a term that was never written orders nothing.
-        let term = Term(highest.0 + 1);
-        info!(%term, "taking the lead");
-        self.term = Some(term);
-        planned.status = ZooKeeperClusterStatus {
-            term,
-            ..before.clone()
-        };
-        planned.converge.clear();
-        planned.step = None;
-        planned.requeue_after = AT_ONCE;
-        Ok(planned)
+        platform.write_status(seen, planned.status.clone()).await?;
+        if planned.status.term > before.term {
+            info!(term = %planned.status.term, "this operator leads");
+            self.term = Some(planned.status.term);
+        }
+        Ok(())
     }
 }
 
-fn gives_orders(planned: &Plan) -> bool {
-    let boots = planned
-        .converge
-        .iter()
-        .any(|c| matches!(c, Converge::Boot(_)));
-    // A step without orders of its own is fenced too: it stops a process.
-    boots || planned.step.is_some()
-}
-
+/// Does what disrupts nothing, orders included, and then the step.
 async fn apply<P: Platform>(
     platform: &P,
     sidecars: &Sidecars,
     seen: &Seen<P::World>,
-    desired: &Desired,
+    desired: Option<&Desired>,
     planned: &Plan,
 ) -> Result<(), PassError> {
     for what in &planned.converge {
-        match what {
-            Converge::Boot(order) => give(sidecars, seen, order).await?,
-            _ => platform.converge(seen, desired, what).await?,
+        match (what, desired) {
+            (Converge::Boot(order), _) => give(sidecars, seen, order).await?,
+            (_, Some(desired)) => platform.converge(seen, desired, what).await?,
+            (_, None) => unreachable!("an invalid spec shapes nothing"),
         }
     }
     match &planned.step {
@@ -162,7 +124,7 @@ async fn apply<P: Platform>(
         }
         Some(step) => {
             info!(?step, "step");
-            platform.step(seen, desired, step).await?;
+            platform.step(seen, step).await?;
         }
     }
     Ok(())
@@ -192,35 +154,4 @@ async fn give<W>(
             Ok(())
         }
     }
-}
-
-/// The status of a spec that cannot be carried out: what runs goes on.
-fn invalid<W>(
-    seen: &Seen<W>,
-    mut status: ZooKeeperClusterStatus,
-    wrong: &[Invalid],
-) -> ZooKeeperClusterStatus {
-    let now = seen.observed.now;
-    let why: Vec<_> = wrong.iter().map(ToString::to_string).collect();
-    let why = why.join("; ");
-    let mut conditions: Vec<_> = status
-        .conditions
-        .iter()
-        .filter(|c| c.type_ != ConditionType::Stalled)
-        .cloned()
-        .collect();
-    conditions.push(Condition {
-        observed_generation: seen.resource.metadata.generation,
-        ..Condition::new(
-            now,
-            ConditionType::Stalled,
-            ConditionStatus::True,
-            Reason::InvalidSpec,
-            why,
-        )
-    });
-    status.conditions = merge(&status.conditions, conditions);
-    status.observed_generation = seen.resource.metadata.generation;
-    status.step = Some("InvalidSpec".into());
-    status
 }

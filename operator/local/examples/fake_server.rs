@@ -120,7 +120,7 @@ async fn serve(disk: &Disk, socket: &Path) -> anyhow::Result<()> {
         }
     };
     let members = EnsembleConfig::parse(&config)?;
-    let _listening = TcpListener::bind(quorum_address(&members, disk.id)?).await?;
+    let listening = TcpListener::bind(quorum_address(&members, disk.id)?).await?;
     let committed = format!(
         "{}\nversion=100000000",
         config.split("\nversion=").next().unwrap_or("")
@@ -128,6 +128,7 @@ async fn serve(disk: &Disk, socket: &Path) -> anyhow::Result<()> {
     let mut ticks = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
+            peer = listening.accept() => drop(peer?),
             line = lines.next_line() => {
                 let line = line?.context("the sidecar is gone")?;
                 if let ToServer::Order { id, .. } = serde_json::from_str(&line)? {

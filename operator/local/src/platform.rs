@@ -171,23 +171,34 @@ impl Platform for Local {
         }
     }
 
-    async fn step(
-        &self,
-        seen: &Seen<World>,
-        _: &Desired,
-        step: &Step,
-    ) -> Result<(), PlatformError> {
-        match step {
-            Step::Dismiss { member, uid } => {
-                let name = seen.world.pod_name(*member);
-                if seen.world.pods.get(&name).is_none_or(|pod| pod.uid != *uid) {
-                    return Err(PlatformError::Conflict(name));
-                }
-                self.put_replicas(&seen.world, member.kind(), member.ordinal())
-                    .await
-            }
-            Step::Birth(_) => Err(PlatformError::Cannot("orders go to the sidecar".into())),
+    async fn step(&self, seen: &Seen<World>, step: &Step) -> Result<(), PlatformError> {
+        let Step::Dismiss {
+            member,
+            process,
+            volume,
+        } = step
+        else {
+            return Err(PlatformError::Cannot("orders go to the sidecar".into()));
+        };
+        let name = seen.world.pod_name(*member);
+        if seen
+            .world
+            .pods
+            .get(&name)
+            .is_none_or(|pod| pod.uid != *process)
+        {
+            return Err(PlatformError::Conflict(name));
         }
+        // Erased when the process has ended.
+        let claim = seen.world.volume_name(*member);
+        self.put_replicas(&seen.world, member.kind(), member.ordinal())
+            .await?;
+        self.ask(Request::DropVolume {
+            name: claim,
+            uid: volume.clone(),
+        })
+        .await
+        .map(drop)
     }
 }
 
@@ -225,6 +236,7 @@ fn observed(world: &World) -> Observed {
     };
     Observed {
         now: Timestamp::now(),
+        generation: world.ensemble.metadata.generation,
         capabilities: Capabilities {
             only_last_ordinal_can_go: true,
         },

@@ -121,6 +121,12 @@ pub async fn up(arguments: Up) -> Result<(), UpError> {
             root.display()
         );
         end.send_replace(true);
+        // One press may arrive as two signals.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        while tokio::time::timeout(Duration::ZERO, signals.next())
+            .await
+            .is_ok()
+        {}
         signals.next().await;
         println!("killing what is left");
         // The children die with their parent.

@@ -67,17 +67,27 @@ struct Server {
     connection: u64,
     process: Option<Process>,
     lines: mpsc::Sender<ToServer>,
-    /// What it was told, or `None` if it was running when it connected.
     told: Told,
     status: Option<MemberStatus>,
     answers: BTreeMap<u64, oneshot::Sender<Outcome>>,
 }
 
+/// What a server was told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Told {
     Nothing,
+    /// It was running when it connected.
     Running,
+    /// To start, as a member of this ensemble.
+    Start(String),
     Park(String),
+}
+
+impl Told {
+    /// It runs, or is about to.
+    fn starts(&self) -> bool {
+        matches!(self, Self::Running | Self::Start(_))
+    }
 }
 
 impl Steward {
@@ -134,12 +144,19 @@ impl Steward {
 
     /// The server said something on `connection`.
     pub fn heard(&self, connection: u64, line: FromServer) {
-        let mut state = self.state.lock();
+        let mut guard = self.state.lock();
+        let state = &mut *guard;
         let Some(server) = state.server.as_mut().filter(|s| s.connection == connection) else {
             return;
         };
         match line {
-            FromServer::Status(status) => server.status = Some(status),
+            FromServer::Status(status) => {
+                server.status = Some(status);
+                // A server that serves has put the id that it was given onto its volume.
+                if let (Told::Start(given), Some(report)) = (&server.told, &mut state.report) {
+                    report.cluster_id.get_or_insert_with(|| given.clone());
+                }
+            }
             FromServer::Done { id, outcome } => {
                 if let Some(waiting) = server.answers.remove(&id) {
                     // Whoever asked may have given up.
@@ -148,7 +165,7 @@ impl Steward {
             }
             FromServer::Report(report) => {
                 state.report = Some(report);
-                self.reconsider(&mut state);
+                self.reconsider(state);
             }
         }
     }
@@ -301,7 +318,7 @@ impl Steward {
         let (Some(server), Some(report)) = (&mut state.server, &state.report) else {
             return;
         };
-        if server.told == Told::Running {
+        if server.told.starts() {
             state.waiting = None;
             return;
         }
@@ -313,7 +330,9 @@ impl Steward {
             Decision::Boot(plan) => {
                 let told = match &plan {
                     BootPlan::Park { reason } => Told::Park(reason.clone()),
-                    BootPlan::Start { .. } | BootPlan::Join { .. } => Told::Running,
+                    BootPlan::Start { cluster_id, .. } | BootPlan::Join { cluster_id, .. } => {
+                        Told::Start(cluster_id.clone())
+                    }
                 };
                 if told == server.told {
                     return;
@@ -353,7 +372,7 @@ impl State {
         };
         let parked = self.report.as_ref().and_then(|r| r.parked.clone());
         match (&server.told, parked) {
-            (Told::Running, _) => ServerState::Running,
+            (Told::Running | Told::Start(_), _) => ServerState::Running,
             (Told::Park(why), _) => ServerState::Parked { why: why.clone() },
             (Told::Nothing, Some(why)) => ServerState::Parked { why },
             (Told::Nothing, None) => ServerState::WaitingForPlan,
@@ -401,7 +420,7 @@ impl State {
                 report.volume_id
             ));
         }
-        if server.told == Told::Running {
+        if server.told.starts() {
             return Err("the server is already running".into());
         }
         let ordered = crate::decide::ordered_cluster(intent);
@@ -418,7 +437,7 @@ impl State {
 
     fn forward(&mut self, order: control::Order) -> Option<oneshot::Receiver<Outcome>> {
         let id = self.number();
-        let server = self.server.as_mut().filter(|s| s.told == Told::Running)?;
+        let server = self.server.as_mut().filter(|s| s.told.starts())?;
         let (send, receive) = oneshot::channel();
         server.lines.try_send(ToServer::Order { id, order }).ok()?;
         server.answers.insert(id, send);
