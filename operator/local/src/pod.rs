@@ -193,16 +193,11 @@ impl Blueprint {
         }
     }
 
-    /// Reports each change of the server's readiness, for ever.
+    /// Reports the server's readiness, for ever.
     async fn probe(&self, report: impl Fn(bool)) {
-        let mut last = false;
         loop {
             tokio::time::sleep(PROBE_EVERY).await;
-            let ready = answers_ok(self.ports.plain).await.unwrap_or(false);
-            if ready != last {
-                report(ready);
-                last = ready;
-            }
+            report(answers_ok(self.ports.plain).await.unwrap_or(false));
         }
     }
 }

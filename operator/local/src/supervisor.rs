@@ -251,14 +251,19 @@ impl Supervisor {
     }
 
     fn note(&mut self, event: Event) {
-        self.world.version += 1;
         let mut change = |name: &str, change: &dyn Fn(&mut Pod)| {
-            if let Some(pod) = self.world.pods.get_mut(name) {
-                change(pod);
-            }
+            let Some(pod) = self.world.pods.get_mut(name) else {
+                return;
+            };
+            let before = pod.clone();
+            change(pod);
+            self.world.version += u64::from(*pod != before);
         };
         match event {
-            Event::Operator(state) => self.world.operator = state,
+            Event::Operator(state) => {
+                self.world.operator = state;
+                self.world.version += 1;
+            }
             Event::Sidecar(name, state) => change(&name, &|pod| pod.sidecar = state.clone()),
             Event::Server(name, state) => change(&name, &|pod| {
                 pod.ready &= matches!(state.state, ContainerState::Running { .. });
@@ -268,6 +273,7 @@ impl Supervisor {
             Event::Gone(name) => {
                 self.world.pods.remove(&name);
                 self.pods.remove(&name);
+                self.world.version += 1;
             }
         }
     }

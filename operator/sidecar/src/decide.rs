@@ -79,7 +79,7 @@ pub enum Waiting {
 }
 
 /// Decides. `member` is this member's id; `ours` says that the volume was given to the resource
-/// that this sidecar belongs to.
+/// that this sidecar belongs to, and the intent with it.
 #[must_use]
 pub fn decide(member: MemberId, ours: bool, report: &BootReport, intent: &Intent) -> Decision {
     if let Intent::Park { reason } = intent {
@@ -90,6 +90,8 @@ pub fn decide(member: MemberId, ours: bool, report: &BootReport, intent: &Intent
     if report.parked.is_some() {
         return Decision::Wait(Waiting::Unparking);
     }
+    // What another resource ordered, on a volume that came from there, is not for this one.
+    let intent = if ours { intent } else { &Intent::Unsaid };
     if let Some(ordered) = ordered_cluster(intent)
         && report
             .cluster_id

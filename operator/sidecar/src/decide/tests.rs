@@ -123,8 +123,11 @@ fn a_known_member_starts_without_asking_anybody() {
 
 #[test]
 fn a_kept_volume_waits_to_be_adopted_by_a_new_resource() {
-    let waits = decide(id(1), false, &used(Some("a")), &Intent::Unsaid);
-    assert_eq!(waits, Decision::Wait(Waiting::Adoption));
+    // What the old resource ordered lies on the volume and does not count.
+    for intent in [Intent::Unsaid, birth("volume"), join(), started()] {
+        let waits = decide(id(1), false, &used(Some("a")), &intent);
+        assert_eq!(waits, Decision::Wait(Waiting::Adoption));
+    }
 }
 
 #[test]
