@@ -32,7 +32,7 @@ impl Reaper {
         if now.monotonic < self.next {
             return Vec::new();
         }
-        let found = tree.expired_containers(now.wall, self.settings.never_used, limit);
+        let found = tree.lapsed(now.wall, self.settings.never_used, limit);
         let pause = if found.len() < limit {
             self.settings.interval
         } else {
