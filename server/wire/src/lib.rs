@@ -4,11 +4,14 @@
 //! Start with [`jute`] (the encoding under everything), then [`client`] (what clients say),
 //! [`txn`] (what is logged and replicated), [`quorum`] and [`election`] (what peers say),
 //! [`snapshot`] (what a snapshot is made of), [`config`] (who the members are) and [`control`]
-//! (what a server and the sidecar beside it say to each other).
+//! (what a server and the sidecar beside it say to each other). Streams are cut by
+//! [`frame::FrameDecoder`], [`quorum::PacketDecoder`] and [`snapshot::PieceDecoder`]: fed with what
+//! arrives, asked for what is complete.
 //!
 //! Invariants:
 //! - Decoding hostile bytes returns a [`DecodeError`]; it never panics, never loops, and never
-//!   allocates more than the input justifies.
+//!   allocates more than the input justifies: a small multiple of its bytes, see
+//!   [`jute::AMPLIFICATION`]. Work is linear in the input, however small its pieces.
 //! - `decode(encode(x)) == x` for every record.
 //! - All integers are big endian.
 //!
