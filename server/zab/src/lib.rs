@@ -15,13 +15,20 @@
 //! This crate knows no socket, disk, clock, session or znode; it reads a transaction only to see
 //! a change of the configuration.
 
+mod core;
+mod election;
+mod leader;
+mod learner;
+mod log;
 mod machine;
-mod proof;
+mod quorum;
 mod status;
+mod window;
 
 use std::sync::Arc;
 
 pub use machine::Zab;
+pub use quorum::Quorum;
 pub use status::{Part, Phase, ProposalSizes, Status, Synchronizations};
 use wire::config::{EnsembleConfig, PeerAddress};
 use wire::election::Notification;
@@ -149,13 +156,15 @@ pub enum Input {
         /// The mark.
         mark: u64,
     },
-    /// [`Effect::Truncate`] is done and durable, and the tree reflects it.
+    /// [`Effect::Truncate`] is done and durable, and the tree reflects it. Always answered, also
+    /// if the link that asked for it is gone: until then the member takes part in nothing.
     Truncated {
         /// The log's last entry now; [`Zxid::ZERO`] if no snapshot reached back far enough and
         /// the member is empty now.
         last: Zxid,
     },
-    /// [`Effect::InstallSnapshot`] is done and durable, and the tree is the snapshot's.
+    /// [`Effect::InstallSnapshot`] is done and durable, and the tree is the snapshot's. Always
+    /// answered, also if the link has closed since.
     SnapshotInstalled {
         /// The link that it came by.
         link: LinkId,
@@ -240,7 +249,8 @@ pub enum Effect {
     /// Append to the log. The driver syncs when it has nothing more to append, and answers with
     /// [`Input::Synced`].
     Append {
-        /// What, in order.
+        /// What, in order; nothing, if only the mark is wanted: it is durable when all disk
+        /// effects before it are.
         entries: Vec<Arc<Entry>>,
         /// Grows by one with each append.
         mark: u64,
@@ -319,3 +329,6 @@ pub enum Role {
 
 /// A session's touch, as PING carries it.
 pub type Touch = (SessionId, i32);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,4 @@
+//! Whole ensembles, conversations and single transitions.
+
+mod agreement;
+mod world;
