@@ -238,9 +238,24 @@ impl SidecarStatus {
         self.volume.as_ref().map(|v| v.volume_id.as_str())
     }
 
-    /// The ensemble that the volume belongs to.
+    /// The ensemble that the volume belongs to, or that it was granted to.
     pub fn cluster_id(&self) -> Option<&str> {
-        self.volume.as_ref()?.cluster_id.as_deref()
+        let on_volume = self.volume.as_ref().and_then(|v| v.cluster_id.as_deref());
+        on_volume.or(self.granted.as_deref())
+    }
+
+    /// What is said of the volume still holds: its server waits, or runs and says what it did
+    /// since. A server that has ended may have written anything after it reported.
+    pub fn volume_is_current(&self) -> bool {
+        self.volume.is_some()
+            && match self.server {
+                ServerState::WaitingForPlan => true,
+                ServerState::Running => self.status.is_some(),
+                ServerState::NotSeen
+                | ServerState::Parked { .. }
+                | ServerState::Down { .. }
+                | ServerState::Lost { .. } => false,
+            }
     }
 
     /// The newest committed configuration that this member knows, from its server or its disk.

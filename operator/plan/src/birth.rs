@@ -104,7 +104,7 @@ fn pending(desired: &Desired, observed: &Observed) -> Result<BootstrapStatus, Ob
     let mut silent = Vec::new();
     let mut claims = Vec::new();
     for id in &population {
-        match observed.fresh(*id).filter(|report| report.volume.is_some()) {
+        match observed.fresh(*id).filter(|r| r.volume_is_current()) {
             Some(report) => claims.push((*id, claim(report))),
             None => silent.push(*id),
         }
@@ -287,7 +287,9 @@ fn nobody_surplus(desired: &Desired, claims: &[(MemberId, Claim)]) -> Result<(),
 pub fn untouched(observed: &Observed, birth: &BootstrapStatus) -> bool {
     birth.members.iter().all(|born| {
         observed.fresh(born.id).is_some_and(|report| {
-            report.volume_id() == Some(&born.volume_id) && !report.has_followed()
+            report.volume_is_current()
+                && report.volume_id() == Some(&born.volume_id)
+                && !report.has_followed()
         })
     })
 }
@@ -338,7 +340,8 @@ fn renewed(observed: &Observed, birth: &BootstrapStatus) -> Option<Vec<BornMembe
         let report = observed.fresh(born.id)?;
         let ours = report.cluster_id().is_none_or(|id| id == birth.cluster_id);
         let volume_id = report.volume_id()?.to_owned();
-        (ours && !report.has_followed()).then(|| BornMember {
+        let blank = report.volume_is_current() && !report.has_followed();
+        (ours && blank).then(|| BornMember {
             volume_id,
             ..born.clone()
         })

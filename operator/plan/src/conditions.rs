@@ -1,8 +1,8 @@
 //! What the status says, worked out in one place.
 
 use api::{
-    Condition, ConditionStatus, ConditionType, Reason, ZooKeeperClusterStatus, condition,
-    status::BootstrapPhase,
+    Condition, ConditionStatus, ConditionType, MemberId, Reason, ZooKeeperClusterStatus, condition,
+    status::{BootstrapPhase, MemberState},
 };
 
 use crate::steps::{Situation, Verdict};
@@ -100,8 +100,13 @@ fn quorum_at_risk(situation: &Situation<'_>) -> Statement {
         let message = "no leader with a majority behind it is seen".to_owned();
         return (ConditionStatus::True, Reason::QuorumLost, message);
     }
-    let (up, all) = (quorum.caught_up.len(), quorum.voters.len());
-    let message = format!("{up} of {all} voters are caught up");
+    // Not by lag, as the guard does: that changes under load from one pass to the next.
+    let serves = |id: &&MemberId| health.state(**id) == Some(MemberState::Serving);
+    let (up, all) = (
+        quorum.voters.iter().filter(serves).count(),
+        quorum.voters.len(),
+    );
+    let message = format!("{up} of {all} voters serve");
     if all == 1 {
         (ConditionStatus::True, Reason::SingleMember, message)
     } else if up <= all / 2 + 1 {

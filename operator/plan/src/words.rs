@@ -40,6 +40,7 @@ pub(crate) fn unheard(observed: &Observed, id: MemberId) -> String {
                     let exit = exit.as_deref().unwrap_or("for an unknown reason");
                     format!("its server ended ({exit})")
                 }
+                Some(ServerState::Parked { why }) => format!("it is parked: {why}"),
                 Some(_) => "its server has not reported what is on its volume".to_owned(),
             },
         },

@@ -1,4 +1,7 @@
-use api::cluster::{Adopt, Bootstrap};
+use api::{
+    cluster::{Adopt, Bootstrap},
+    sidecar::ServerState,
+};
 use wire::control::BootReport;
 
 use super::*;
@@ -96,6 +99,32 @@ fn an_old_report_is_no_report() {
     let member = observed.members.get_mut(&id(1)).unwrap();
     member.report.as_mut().unwrap().at -= std::time::Duration::from_secs(6);
     assert_not_born(&observed, Reason::AwaitingReports, false);
+}
+
+#[test]
+fn what_a_server_reported_before_it_ended_is_no_proof_of_a_blank_volume() {
+    let mut observed = three_blank();
+    let member = observed.members.get_mut(&id(2)).unwrap();
+    member.report.as_mut().unwrap().status.server = ServerState::Down {
+        since: observed.now,
+        exit: Some("killed by signal 9".to_owned()),
+    };
+    assert_not_born(&observed, Reason::AwaitingReports, false);
+    let obstacle = begin(&desired(3), &observed).1.unwrap();
+    assert_eq!(
+        obstacle.message,
+        "waiting for member 2: its server ended (killed by signal 9)"
+    );
+}
+
+#[test]
+fn a_grant_that_only_the_sidecar_remembers_counts() {
+    let mut observed = three_blank();
+    let member = observed.members.get_mut(&id(2)).unwrap();
+    member.report.as_mut().unwrap().status.granted = Some("first".to_owned());
+    let (status, obstacle) = begin(&desired(3), &observed);
+    assert_eq!(obstacle, None);
+    assert_eq!(status.cluster_id.as_deref(), Some("first"));
 }
 
 #[test]

@@ -167,7 +167,7 @@ fn an_ensemble_that_serves_is_left_alone_and_costs_no_write() {
         ConditionType::QuorumAtRisk,
         ConditionStatus::False,
         Reason::SpareMembers,
-        "3 of 3 voters are caught up",
+        "3 of 3 voters serve",
     );
     assert_eq!(first.status.leader, Some(id(1)));
     assert_eq!(first.status.ready_replicas, 3);
@@ -367,7 +367,7 @@ fn a_wiped_member_joins_and_its_ensemble_is_at_risk() {
         ConditionType::QuorumAtRisk,
         ConditionStatus::True,
         Reason::NoSpareMember,
-        "2 of 3 voters are caught up",
+        "2 of 3 voters serve",
     );
 }
 
