@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use wire::Zxid;
 use wire::snapshot::{AclRecord, OPEN_ACL, Piece, SessionRecord, ZnodeRecord};
-use wire::{Acl, Id, Perms, Zxid};
 
 use crate::acl::OPEN;
+use crate::tree::unresolved_acl;
 use crate::{Options, Tree};
 
 /// Builds a [`Tree`] from the pieces of a snapshot, given in order.
@@ -179,11 +180,7 @@ impl Loader {
                 acls.share(number);
                 number
             }
-            None => {
-                let number = acls.intern(&unresolved());
-                self.tree.unresolved_acl = Some(number);
-                number
-            }
+            None => acls.intern(&unresolved_acl()),
         }
     }
 
@@ -201,22 +198,10 @@ impl Loader {
         for number in std::mem::take(&mut self.acls).into_values() {
             self.tree.acls.release(number);
         }
-        if let Some(number) = self.tree.unresolved_acl {
-            // Kept for as long as the tree, so that its uses can be asked.
-            self.tree.acls.share(number);
-        }
         self.tree.add_special_znodes();
         self.tree.last_zxid = zxid;
         Ok(self.tree)
     }
-}
-
-/// Stands for an ACL that the snapshot lacks: it grants nothing to anybody.
-fn unresolved() -> [Acl; 1] {
-    [Acl {
-        perms: Perms(0),
-        id: Id::new("world", "unresolved"),
-    }]
 }
 
 const fn sessions_left(n: u32) -> Expecting {

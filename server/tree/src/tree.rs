@@ -66,8 +66,6 @@ pub struct Tree {
     pub(crate) expected: Option<ZxidDigest>,
     /// Below it the tree may hold changes of later transactions.
     pub(crate) fuzzy_until: Zxid,
-    /// The ACL of znodes whose ACL the snapshot lacks: nobody may do anything.
-    pub(crate) unresolved_acl: Option<u32>,
 }
 
 impl Tree {
@@ -96,7 +94,6 @@ impl Tree {
             data_size: 1,
             expected: None,
             fuzzy_until: Zxid::ZERO,
-            unresolved_acl: None,
         }
     }
 
@@ -112,7 +109,6 @@ impl Tree {
     pub(crate) fn add_special_znodes(&mut self) {
         let blank = StatPersisted::default();
         self.add_missing("", "zookeeper", acl::OPEN, &blank);
-        self.add_missing("/zookeeper", "quota", acl::OPEN, &blank);
         if self.znodes.find(path::CONFIG).is_none() {
             let read_only = self.acls.intern(&Acl::read_only());
             let stat = StatPersisted {
@@ -121,6 +117,7 @@ impl Tree {
             };
             self.add_missing("/zookeeper", "config", read_only, &stat);
         }
+        self.add_missing("/zookeeper", "quota", acl::OPEN, &blank);
     }
 
     fn add_missing(&mut self, parent: &str, name: &str, acl: u32, stat: &StatPersisted) {
@@ -356,7 +353,7 @@ impl Tree {
     /// the snapshot is damaged. Until then only the super user can reach them.
     #[must_use]
     pub fn unresolved_acls(&self) -> u32 {
-        self.unresolved_acl.map_or(0, |id| self.acls.uses(id) - 1)
+        self.acls.uses(&unresolved_acl())
     }
 
     /// Containers and TTL znodes that may go at wall time `now`: candidates for deleteContainer,
@@ -379,6 +376,14 @@ impl Tree {
         let due = self.lapsing.iter().copied().filter(is_due);
         due.take(limit).map(|id| self.znodes.path(id)).collect()
     }
+}
+
+/// Stands for an ACL that the snapshot lacks: it grants nothing to anybody.
+pub(crate) fn unresolved_acl() -> [Acl; 1] {
+    [Acl {
+        perms: Perms(0),
+        id: Id::new("world", "unresolved"),
+    }]
 }
 
 #[cfg(test)]

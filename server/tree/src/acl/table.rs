@@ -51,16 +51,14 @@ impl AclTable {
         if is_open(acl) {
             return OPEN;
         }
-        let hash = self.hashing.of(acl);
-        let found = self.index.find(hash, |id| *self.lists.at(id).acl == *acl);
-        let id = found.unwrap_or_else(|| {
+        let id = self.find(acl).unwrap_or_else(|| {
             let id = self.lists.insert(Interned {
                 acl: acl.into(),
                 uses: 0,
             });
             let (lists, hashing) = (&self.lists, &self.hashing);
-            self.index
-                .insert(hash, id, |id| hashing.of(&*lists.at(id).acl));
+            let hash_of = |id| hashing.of(&*lists.at(id).acl);
+            self.index.insert(hash_of(id), id, hash_of);
             id
         });
         self.lists.at_mut(id).uses += 1;
@@ -92,9 +90,14 @@ impl AclTable {
         (id != OPEN).then(|| &self.lists.at(id).acl)
     }
 
-    /// How many znodes have it.
-    pub(crate) fn uses(&self, id: u32) -> u32 {
-        self.lists.at(id).uses
+    /// How often `acl` is used.
+    pub(crate) fn uses(&self, acl: &[Acl]) -> u32 {
+        self.find(acl).map_or(0, |id| self.lists.at(id).uses)
+    }
+
+    fn find(&self, acl: &[Acl]) -> Option<u32> {
+        let hash = self.hashing.of(acl);
+        self.index.find(hash, |id| *self.lists.at(id).acl == *acl)
     }
 
     /// All lists with their numbers.
