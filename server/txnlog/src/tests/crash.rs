@@ -394,4 +394,4 @@ fn every_failing_operation_leaves_a_promised_state() {
     }
 }
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 12;
