@@ -26,6 +26,15 @@ pub enum OpenError {
         /// What the disk said.
         source: io::Error,
     },
+    /// Another process has this data open.
+    #[error(
+        "{path} is in use by another process: two members have the same dataDir, or the \
+        one before this has not ended"
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A log lies among snapshots or the other way round: dataDir and dataLogDir are swapped, or
     /// dataLogDir was introduced without moving the logs.
     #[error("{path} is in the wrong directory: move it to {belongs}")]

@@ -53,10 +53,12 @@ pub struct Store<D: Disk> {
     options: Options,
     appender: Appender<D>,
     snapshots: Snapshots<D>,
+    _locks: Vec<D::Lock>,
 }
 
 impl<D: Disk> Store<D> {
-    /// Opens a member's data, making the directories where they are missing.
+    /// Opens a member's data, making the directories where they are missing and keeping other
+    /// processes out of them as long as the store lives.
     ///
     /// Completes an interrupted truncation or installation, cuts a torn tail, removes what
     /// unfinished work has left. The state itself is read by [`Store::replay`], which finds what
@@ -65,6 +67,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the data is damaged or contradictory, or the disk fails.
     pub fn open(disk: D, paths: &Paths, options: Options) -> Result<(Self, Recovered), OpenError> {
+        let locks = recovery::enter(&disk, paths)?;
         let recovered = recovery::recover(&disk, paths)?;
         let snapshot_dir = paths.snapshots();
         let log_dir = paths.logs();
@@ -82,6 +85,7 @@ impl<D: Disk> Store<D> {
             options,
             appender,
             snapshots,
+            _locks: locks,
         };
         Ok((store, recovered))
     }

@@ -298,6 +298,7 @@ fn a_snapshot_begun_before_a_truncation_does_not_appear_after_it() {
     let trailer = write_state(&mut writer, zxid(1, 9)).unwrap();
     store.truncate(zxid(1, 7)).unwrap();
     assert!(writer.finish(trailer).is_err());
+    drop(store);
     assert_eq!(counters(&replay(&disk).unwrap()), [6, 7]);
 }
 
@@ -344,4 +345,60 @@ fn a_transaction_above_the_limit_survives_a_loss_of_power_once_synced() {
         let seen = replay(&disk).unwrap();
         assert!(seen.entries.contains(&zxid(1, 11)), "loss {loss}");
     }
+}
+
+#[test]
+fn data_in_use_is_refused_to_others_until_it_is_closed() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    assert!(matches!(open(&disk), Err(OpenError::InUse { .. })));
+    drop(store);
+    open(&disk).unwrap();
+
+    let dir = tempfile::tempdir().unwrap();
+    let paths = crate::Paths::single(dir.path());
+    let (store, _) = Store::open(crate::RealDisk, &paths, OPTIONS).unwrap();
+    let other = Store::open(crate::RealDisk, &paths, OPTIONS);
+    assert!(matches!(other, Err(OpenError::InUse { .. })));
+    drop(store);
+    Store::open(crate::RealDisk, &paths, OPTIONS).unwrap();
+}
+
+#[test]
+fn damaged_data_is_set_aside_for_a_rejoin_but_epochs_and_the_mark_stay() {
+    let damages: [fn(&CrashingDisk); 4] = [
+        |disk| edit(disk, LOG_6, |bytes| bytes[40] ^= 1),
+        |disk| {
+            disk.put(
+                Path::new("/data/version-2/pending"),
+                b"install 0x1".to_vec(),
+            )
+        },
+        |disk| remove(disk, LOG_1),
+        |_| (),
+    ];
+    for damage in damages {
+        let disk = member();
+        damage(&disk);
+        crate::set_aside(&disk, &paths()).unwrap();
+        let (_, recovered) = open(&disk).unwrap();
+        assert!(recovered.empty);
+        assert_eq!(recovered.accepted_epoch, Some(Epoch(1)));
+        let marks = crate::Marks::new(disk.clone(), &paths());
+        assert!(marks.get(crate::Mark::Rejoin).unwrap().is_some());
+        let kept = Path::new("/logs/version-2/damaged.log.100000006");
+        assert!(disk.content(kept).is_some());
+    }
+}
+
+#[test]
+fn unusable_epochs_are_set_aside_too() {
+    let disk = member();
+    disk.put(Path::new("/data/version-2/currentEpoch"), b"7".to_vec());
+    crate::set_aside(&disk, &paths()).unwrap();
+    let (_, recovered) = open(&disk).unwrap();
+    assert_eq!(
+        (recovered.accepted_epoch, recovered.current_epoch),
+        (None, None)
+    );
 }
