@@ -210,6 +210,21 @@ pub enum ReadError {
         /// What is wrong.
         why: String,
     },
+    /// Transactions between two that are there are missing.
+    #[error(
+        "{path}: transaction {found} at offset {offset} does not follow {after}: a part of the \
+         log is missing"
+    )]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// The last one before the gap.
+        after: Zxid,
+        /// The first one after it.
+        found: Zxid,
+    },
     /// A record is intact, but not a transaction that this version knows.
     #[error("{path}: transaction at offset {offset} is not one that this version knows")]
     Undecodable {

@@ -49,7 +49,7 @@ pub use error::{
 };
 pub use marks::{Mark, Marks};
 pub use names::{Compression, LogName, Paths, SnapshotFile};
-pub use reader::{LogPart, LogReader};
+pub use reader::{LogPart, LogRange, LogReader};
 pub use real::RealDisk;
 pub use recovery::{Cut, Recovered};
 pub use rejoin::set_aside;

@@ -228,6 +228,17 @@ pub(crate) fn failed(path: &Path, action: &'static str, source: io::Error) -> Op
 /// A log that cannot be read at the start cannot be used.
 pub(crate) fn unreadable(error: ReadError, after: Zxid) -> OpenError {
     match error {
+        ReadError::Gap {
+            path,
+            offset,
+            after,
+            found,
+        } => OpenError::Gap {
+            path,
+            offset,
+            after,
+            found,
+        },
         ReadError::Io { path, source } => OpenError::Io {
             path,
             action: "read",

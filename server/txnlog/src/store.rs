@@ -286,7 +286,8 @@ impl<D: Disk> Store<D> {
                 last = entry.zxid();
             }
         }
-        Ok(last)
+        // There should have been something after `to`: the log is damaged or was given up.
+        Err(TruncateError::NoBase { to })
     }
 
     /// Announces and does it. No snapshot of the old state appears once it is announced.

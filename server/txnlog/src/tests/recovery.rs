@@ -402,3 +402,81 @@ fn unusable_epochs_are_set_aside_too() {
         (None, None)
     );
 }
+
+#[test]
+fn a_range_says_where_the_learner_and_the_log_part() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    let log = store.log_reader();
+    let part = |from: Zxid, to: Zxid, limit: usize| {
+        let part = log.read(from, to, limit).unwrap();
+        let counters: Vec<u32> = part.entries.iter().map(|e| e.zxid().counter()).collect();
+        (part.base, counters, part.more)
+    };
+    let all = 1 << 20;
+    let whole = (Some(zxid(1, 4)), vec![5, 6, 7], false);
+    assert_eq!(part(zxid(1, 4), zxid(1, 7), all), whole);
+    assert_eq!(
+        part(zxid(1, 4), zxid(1, 7), 1),
+        (Some(zxid(1, 4)), vec![5], true)
+    );
+    assert_eq!(
+        part(zxid(1, 9), zxid(1, 9), all),
+        (Some(zxid(1, 9)), vec![], false)
+    );
+    // A learner with transactions of its own goes back to the last one in common.
+    assert_eq!(
+        part(zxid(1, 12), zxid(1, 9), all),
+        (Some(zxid(1, 9)), vec![], false)
+    );
+    let before = (None, vec![1, 2], false);
+    assert_eq!(part(Zxid::ZERO, zxid(1, 2), all), before);
+}
+
+#[test]
+fn a_range_ends_with_an_error_where_the_log_is_damaged_or_a_part_is_missing() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    edit(&disk, LOG_1, |bytes| bytes[300] ^= 1);
+    let read = store.log_reader().read(zxid(1, 1), zxid(1, 9), 1 << 20);
+    assert!(
+        matches!(read, Err(crate::ReadError::Corrupt { path, .. }) if path == Path::new(LOG_1))
+    );
+
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    edit(&disk, LOG_1, |bytes| {
+        bytes.truncate(16 + (bytes.len() - 16) / 5 * 3)
+    });
+    let read = store.log_reader().read(zxid(1, 1), zxid(1, 9), 1 << 20);
+    assert!(matches!(read, Err(crate::ReadError::Gap { found, .. }) if found == zxid(1, 6)));
+}
+
+#[test]
+fn recent_transactions_are_the_last_ones_across_files() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    let recent = |count, bytes| -> Vec<u32> {
+        let recent = store.recent(count, bytes).unwrap();
+        recent.iter().map(|entry| entry.zxid().counter()).collect()
+    };
+    assert_eq!(recent(6, 1 << 20), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(recent(100, 1 << 20).len(), 9);
+    let size = entry(1, 1).bytes().len();
+    assert_eq!(recent(100, 2 * size + 1), [8, 9]);
+}
+
+#[test]
+fn an_epoch_that_apache_was_about_to_store_is_taken_over_where_the_log_is_in_it() {
+    let disk = member();
+    let (mut store, _) = open(&disk).unwrap();
+    store.append(&[entry(2, 1)]).unwrap();
+    store.sync().unwrap();
+    store.store_accepted(Epoch(2)).unwrap();
+    drop(store);
+    assert_eq!(open(&disk).unwrap().1.current_epoch, Some(Epoch(1)));
+    disk.put(Path::new("/data/version-2/currentEpoch.tmp"), b"2".to_vec());
+    assert_eq!(open(&disk).unwrap().1.current_epoch, Some(Epoch(2)));
+    let stored = disk.content(Path::new("/data/version-2/currentEpoch"));
+    assert_eq!(stored.unwrap(), b"2");
+}
