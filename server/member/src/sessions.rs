@@ -136,7 +136,8 @@ impl Sessions {
     }
 }
 
-/// Gives out session ids, see [`SessionId::first`].
+/// Makes session ids as Apache does: the member's id in the top byte, below it the low 40 bits of
+/// the time in milliseconds, below that a counter.
 #[derive(Debug)]
 pub(crate) struct SessionIds {
     next: i64,
@@ -147,8 +148,9 @@ const CONTAINER_OWNER: i64 = i64::MIN;
 
 impl SessionIds {
     pub(crate) const fn new(member: PeerId, wall: i64) -> Self {
+        let time = ((wall as u64) << 24) >> 8;
         Self {
-            next: SessionId::first(member, wall).0,
+            next: (time | (member.0 as u64) << 56) as i64,
         }
     }
 

@@ -7,7 +7,7 @@
 
 mod inode;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,6 @@ struct State {
     inodes: BTreeMap<u64, Inode>,
     next_inode: u64,
     dirs: BTreeMap<PathBuf, Dir>,
-    locks: BTreeSet<PathBuf>,
     /// Handles of earlier ones fail: their process is gone.
     incarnation: u64,
     operations: u64,
@@ -128,7 +127,6 @@ impl State {
     fn restart(&mut self) {
         self.is_down = false;
         self.faults.clear();
-        self.locks.clear();
         self.incarnation += 1;
     }
 
@@ -226,20 +224,6 @@ impl Change {
 
 impl Disk for CrashingDisk {
     type File = CrashingFile;
-    type Lock = CrashingLock;
-
-    fn lock(&self, dir: &Path) -> io::Result<CrashingLock> {
-        let mut state = self.state();
-        state.check_up()?;
-        if !state.locks.insert(dir.to_owned()) {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(CrashingLock {
-            disk: self.clone(),
-            dir: dir.to_owned(),
-            incarnation: state.incarnation,
-        })
-    }
 
     fn create(&self, path: &Path) -> io::Result<CrashingFile> {
         let (dir, name) = split(path)?;
@@ -417,23 +401,6 @@ impl DiskFile for CrashingFile {
         let mut state = self.disk.state();
         state.check_up()?;
         self.with(&mut state, |inode| Ok(inode.data.len() as u64))
-    }
-}
-
-/// A directory of a [`CrashingDisk`] that others are kept out of.
-#[derive(Debug)]
-pub struct CrashingLock {
-    disk: CrashingDisk,
-    dir: PathBuf,
-    incarnation: u64,
-}
-
-impl Drop for CrashingLock {
-    fn drop(&mut self) {
-        let mut state = self.disk.state();
-        if state.incarnation == self.incarnation {
-            state.locks.remove(&self.dir);
-        }
     }
 }
 

@@ -129,7 +129,7 @@ fn install<D: Disk>(disk: &D, dirs: Dirs<'_>, zxid: Zxid) -> Result<(), PendingE
     let staged = snapshot::staged_path(dirs.snapshots, zxid);
     let installed = snapshot_path(dirs.snapshots, zxid);
     match disk.rename(&staged, &installed) {
-        Ok(()) => {}
+        Ok(()) => disk.sync_dir(dirs.snapshots)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Renamed before the interruption, unless someone has removed it.
             if disk.open_read(&installed).is_err() {

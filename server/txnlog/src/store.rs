@@ -53,12 +53,10 @@ pub struct Store<D: Disk> {
     options: Options,
     appender: Appender<D>,
     snapshots: Snapshots<D>,
-    _locks: Vec<D::Lock>,
 }
 
 impl<D: Disk> Store<D> {
-    /// Opens a member's data, making the directories where they are missing and keeping other
-    /// processes out of them as long as the store lives.
+    /// Opens a member's data, making the directories where they are missing.
     ///
     /// Completes an interrupted truncation or installation, cuts a torn tail, removes what
     /// unfinished work has left. The state itself is read by [`Store::replay`], which finds what
@@ -67,7 +65,6 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the data is damaged or contradictory, or the disk fails.
     pub fn open(disk: D, paths: &Paths, options: Options) -> Result<(Self, Recovered), OpenError> {
-        let locks = recovery::enter(&disk, paths)?;
         let recovered = recovery::recover(&disk, paths)?;
         let snapshot_dir = paths.snapshots();
         let log_dir = paths.logs();
@@ -85,7 +82,6 @@ impl<D: Disk> Store<D> {
             options,
             appender,
             snapshots,
-            _locks: locks,
         };
         Ok((store, recovered))
     }
@@ -286,8 +282,7 @@ impl<D: Disk> Store<D> {
                 last = entry.zxid();
             }
         }
-        // There should have been something after `to`: the log is damaged or was given up.
-        Err(TruncateError::NoBase { to })
+        Ok(last)
     }
 
     /// Announces and does it. No snapshot of the old state appears once it is announced.

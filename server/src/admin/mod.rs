@@ -1,0 +1,3 @@
+//! What people and monitors ask of a member.
+
+pub(crate) mod words;

@@ -1,0 +1,149 @@
+//! Applying what is committed, and telling those who wait for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::RwLockWriteGuard;
+use tree::{Applied, DigestMismatch, Tree, WatchTable, Watcher};
+use wire::Zxid;
+use wire::client::EventType;
+use wire::txn::{Entry, kind};
+
+use crate::clients::mailbox::{Mail, Mailbox};
+use crate::metrics::Metrics;
+use crate::routes::Routes;
+use crate::shared::Shared;
+
+/// How long readers may have to wait for one guard.
+const GUARD: Duration = Duration::from_millis(1);
+/// Entries between two looks at the clock.
+const LOOK: usize = 16;
+
+/// What applying reuses from batch to batch.
+#[derive(Default)]
+pub(crate) struct Applier {
+    applied: Applied,
+    watchers: Vec<Watcher>,
+    wakes: Vec<Arc<Mailbox>>,
+}
+
+impl Applier {
+    /// Applies entries in order. Events and replies are in the mailboxes before a reader can see
+    /// what they belong to. Returns the last zxid.
+    pub(crate) fn apply(
+        &mut self,
+        shared: &Shared,
+        routes: &mut Routes,
+        entries: &[Arc<Entry>],
+    ) -> Option<Zxid> {
+        let mut tree = shared.tree.write();
+        let mut since = Instant::now();
+        for (index, entry) in entries.iter().enumerate() {
+            if index % LOOK == LOOK - 1 && since.elapsed() > GUARD {
+                shared.set_applied(tree.last_zxid());
+                RwLockWriteGuard::bump(&mut tree);
+                since = Instant::now();
+            }
+            self.apply_one(shared, routes, &mut tree, entry);
+        }
+        shared.set_applied(tree.last_zxid());
+        drop(tree);
+        shared.metrics.commit_count.inc_by(entries.len() as u64);
+        for mailbox in self.wakes.drain(..) {
+            mailbox.wake();
+        }
+        entries.last().map(|entry| entry.zxid())
+    }
+
+    fn apply_one(&mut self, shared: &Shared, routes: &mut Routes, tree: &mut Tree, entry: &Entry) {
+        tree.apply(entry, &mut self.applied);
+        if let Some(mismatch) = self.applied.mismatch() {
+            report(&shared.metrics, &mismatch);
+        }
+        self.fire(shared, routes);
+        self.reply(routes, entry);
+    }
+
+    fn fire(&mut self, shared: &Shared, routes: &Routes) {
+        let mut table: Option<parking_lot::MutexGuard<'_, WatchTable>> = None;
+        for event in self.applied.events() {
+            let table = table.get_or_insert_with(|| shared.watches.lock());
+            self.watchers.clear();
+            table.fire(event.path, event.kind, &mut self.watchers);
+            count(&shared.metrics, event.kind, self.watchers.len() as u64);
+            for watcher in &self.watchers {
+                let Some(mailbox) = routes.mailbox(member::ClientId(watcher.0)) else {
+                    continue;
+                };
+                let is_first = mailbox.post(|letters| {
+                    letters.event(event.kind, event.path, event.zxid, event.acl);
+                });
+                if is_first {
+                    self.wakes.push(mailbox.clone());
+                }
+            }
+        }
+    }
+
+    fn reply(&mut self, routes: &mut Routes, entry: &Entry) {
+        let header = entry.header();
+        let session = header.client_id;
+        if header.kind == kind::CREATE_SESSION {
+            if let Some((mailbox, timeout)) = routes.opened(session) {
+                let mail = Mail::Session { session, timeout };
+                self.post(&mailbox, |letters| letters.mail.push(mail));
+            }
+            return;
+        }
+        if let Some(mailbox) = routes.answered(session, header.cxid).cloned() {
+            let (err, body) = (self.applied.error(), self.applied.body());
+            let is_first = mailbox.post(|letters| {
+                letters.reply(header.cxid, header.zxid, err, body);
+            });
+            if is_first {
+                self.wakes.push(mailbox);
+            }
+        }
+        if header.kind == kind::CLOSE_SESSION
+            && let Some(mailbox) = routes.closed(session)
+        {
+            let mail = Mail::Close("the session ended");
+            self.post(&mailbox, |letters| letters.mail.push(mail));
+        }
+    }
+
+    fn post(
+        &mut self,
+        mailbox: &Arc<Mailbox>,
+        write: impl FnOnce(&mut crate::clients::mailbox::Letters),
+    ) {
+        if mailbox.post(write) {
+            self.wakes.push(mailbox.clone());
+        }
+    }
+}
+
+fn report(metrics: &Metrics, mismatch: &DigestMismatch) {
+    metrics.digest_mismatches_count.inc();
+    let count = metrics.digest_mismatches_count.get();
+    // Once the tree differs it stays so, with each transaction: the first ones tell all.
+    if count.is_power_of_two() {
+        tracing::error!(
+            zxid = %mismatch.zxid,
+            expected = format!("{:#x}", mismatch.expected),
+            actual = format!("{:#x}", mismatch.actual),
+            count,
+            "the tree is not what the leader says: digests differ"
+        );
+    }
+}
+
+fn count(metrics: &Metrics, kind: EventType, sent: u64) {
+    match kind {
+        EventType::NodeCreated => metrics.node_created_watch_count.inc_by(sent),
+        EventType::NodeDeleted => metrics.node_deleted_watch_count.inc_by(sent),
+        EventType::NodeDataChanged => metrics.node_changed_watch_count.inc_by(sent),
+        EventType::NodeChildrenChanged => metrics.node_children_watch_count.inc_by(sent),
+        _ => {}
+    }
+}

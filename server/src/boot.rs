@@ -1,0 +1,464 @@
+//! From what is on the disk to a member that can start.
+
+use std::collections::hash_map::RandomState;
+use std::fs;
+use std::hash::{BuildHasher, Hasher};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use tree::acl::Schemes;
+use tree::{Applied, Loader, Tree};
+use txnlog::{
+    Mark, Marks, OpenError, Paths, ReadError, RealDisk, Recovered, Refusal, Rejected, Replay,
+    Replayed, SnapshotWriteError, Store, Trailer,
+};
+use wire::config::EnsembleConfig;
+use wire::snapshot::Piece;
+use wire::txn::Entry;
+use wire::{Epoch, Zxid};
+
+use crate::config::Config;
+
+/// Why a member does not start from its disk.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BootError {
+    /// The data cannot be used.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The log cannot be read back.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The first snapshot cannot be written.
+    #[error("the first snapshot cannot be written")]
+    FirstSnapshot(#[from] SnapshotWriteError),
+    /// A small file cannot be read or written.
+    #[error("{}: cannot {action}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// Epochs without data: this member has lost what it promised.
+    #[error(
+        "{}: there are epochs but neither transactions nor snapshots: this member has lost its \
+         data. Restore the directory, or start once with --rejoin: the member then takes its data \
+         from the ensemble and has no vote until it is synced",
+        path.display()
+    )]
+    LostData {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Somebody decided that this volume must not start.
+    #[error("{}: this member is parked: {reason}", path.display())]
+    Parked {
+        /// The mark.
+        path: PathBuf,
+        /// Why it was parked.
+        reason: String,
+    },
+}
+
+/// The member's files.
+pub(crate) struct Disk {
+    pub(crate) store: Store<RealDisk>,
+    pub(crate) marks: Marks<RealDisk>,
+    pub(crate) paths: Paths,
+    has_rejoin_mark: bool,
+}
+
+/// A member's files, found and read.
+pub(crate) struct Opened {
+    pub(crate) disk: Disk,
+    pub(crate) recovered: Recovered,
+    pub(crate) tree: Tree,
+}
+
+/// How to start.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Wish {
+    /// Start without a vote, and without what cannot be read.
+    pub(crate) rejoin: bool,
+    /// This is the ensemble's first boot: the member may vote from an empty disk.
+    pub(crate) birth: bool,
+}
+
+/// Opens and reads the member's files.
+///
+/// # Errors
+/// If what is there cannot be used.
+pub(crate) fn open(config: &Config, wish: Wish) -> Result<Opened, BootError> {
+    let paths = Paths {
+        data: config.data_dir.clone(),
+        log: config.log_dir.clone(),
+    };
+    let marks = Marks::new(RealDisk, &paths);
+    let get = |mark, name: &str| {
+        marks.get(mark).map_err(|source| BootError::File {
+            path: paths.data.join(name),
+            action: "read",
+            source,
+        })
+    };
+    if let Some(reason) = get(Mark::Parked, "parked")? {
+        let path = paths.data.join("parked");
+        return Err(BootError::Parked { path, reason });
+    }
+    let mut has_rejoin_mark = get(Mark::Rejoin, "rejoin")?.is_some();
+    if wish.rejoin && !has_rejoin_mark {
+        set_mark(&marks, &paths, Mark::Rejoin, "rejoin", "asked for")?;
+        has_rejoin_mark = true;
+    }
+    let (store, recovered, tree) = match read(config, &paths) {
+        Ok(found) => found,
+        Err(error) if wish.rejoin && is_damage(&error) => {
+            tracing::warn!(%error, "the data cannot be used and is moved aside");
+            move_aside(&paths)?;
+            read(config, &paths)?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let disk = Disk {
+        store,
+        marks,
+        paths,
+        has_rejoin_mark,
+    };
+    Ok(Opened {
+        disk,
+        recovered,
+        tree,
+    })
+}
+
+fn read(config: &Config, paths: &Paths) -> Result<(Store<RealDisk>, Recovered, Tree), OpenError> {
+    let options = txnlog::Options {
+        pre_alloc: config.storage.preallocate,
+        trust_empty: config.storage.trust_empty,
+        ..txnlog::Options::default()
+    };
+    let (mut store, recovered) = Store::open(RealDisk, paths, options)?;
+    if let Some(cut) = &recovered.cut {
+        tracing::warn!(
+            file = %cut.path.display(),
+            offset = cut.offset,
+            bytes = cut.bytes,
+            "a torn tail, which was never acknowledged, is cut off the log"
+        );
+    }
+    let start = Instant::now();
+    let loaded = load(&mut store, config)?;
+    tracing::info!(
+        last = %loaded.replayed.last_zxid,
+        log_entries = loaded.replayed.log.entries,
+        znodes = loaded.tree.znode_count(),
+        milliseconds = start.elapsed().as_millis() as u64,
+        "state read"
+    );
+    Ok((store, recovered, loaded.tree))
+}
+
+/// Damage is what a member can do without by taking its data from the ensemble.
+fn is_damage(error: &OpenError) -> bool {
+    !matches!(error, OpenError::Io { .. } | OpenError::Misplaced { .. })
+}
+
+fn move_aside(paths: &Paths) -> Result<(), BootError> {
+    let mut dirs = vec![paths.snapshots()];
+    if paths.logs() != paths.snapshots() {
+        dirs.push(paths.logs());
+    }
+    for dir in dirs {
+        let aside = dir.with_extension(format!("aside-{}", crate::clock::wall()));
+        tracing::warn!(from = %dir.display(), to = %aside.display(), "data moved aside");
+        fs::rename(&dir, &aside).map_err(|source| BootError::File {
+            path: dir,
+            action: "move aside",
+            source,
+        })?;
+    }
+    Ok(())
+}
+
+fn set_mark(
+    marks: &Marks<RealDisk>,
+    paths: &Paths,
+    mark: Mark,
+    name: &str,
+    text: &str,
+) -> Result<(), BootError> {
+    marks.set(mark, text).map_err(|source| BootError::File {
+        path: paths.data.join(name),
+        action: "write",
+        source,
+    })
+}
+
+impl Opened {
+    /// What the state machine starts from, and the configuration to start with. An empty disk
+    /// gets its first snapshot, so that it is told from a lost one later.
+    ///
+    /// # Errors
+    /// If the member must not start from this disk.
+    pub(crate) fn boot(
+        &mut self,
+        config: &Config,
+        ensemble: EnsembleConfig,
+        wish: Wish,
+    ) -> Result<zab::Boot, BootError> {
+        let recovered = &self.recovered;
+        let last = self.disk.store.last_zxid();
+        let epoch_or = |epoch: Option<Epoch>| epoch.unwrap_or_else(|| last.epoch());
+        let (accepted, current) = (
+            epoch_or(recovered.accepted_epoch),
+            epoch_or(recovered.current_epoch),
+        );
+        let has_epochs = recovered.accepted_epoch.is_some() || recovered.current_epoch.is_some();
+        if recovered.empty && has_epochs && !self.disk.has_rejoin_mark {
+            let path = self.disk.paths.snapshots();
+            return Err(BootError::LostData { path });
+        }
+        let may_vote = self.may_vote(config, wish)?;
+        if recovered.empty && may_vote {
+            self.write_first_snapshot(config)?;
+        }
+        let recent = self
+            .disk
+            .store
+            .recent(config.storage.window, crate::serve::WINDOW_BYTES)?;
+        Ok(zab::Boot {
+            config: ensemble,
+            accepted: accepted.max(current),
+            current,
+            last,
+            recent,
+            may_vote,
+        })
+    }
+
+    fn may_vote(&self, config: &Config, wish: Wish) -> Result<bool, BootError> {
+        if self.disk.has_rejoin_mark {
+            return Ok(false);
+        }
+        if !self.recovered.empty || wish.birth || config.storage.autocreate {
+            return Ok(true);
+        }
+        let path = self.disk.paths.data.join("initialize");
+        let initialize = self.disk.marks.get(Mark::Initialize);
+        let initialize = initialize.map_err(|source| BootError::File {
+            path: path.clone(),
+            action: "read",
+            source,
+        })?;
+        if initialize.is_some() {
+            self.disk
+                .marks
+                .clear(Mark::Initialize)
+                .map_err(|source| BootError::File {
+                    path,
+                    action: "remove",
+                    source,
+                })?;
+        }
+        Ok(initialize.is_some())
+    }
+
+    fn write_first_snapshot(&mut self, config: &Config) -> Result<(), BootError> {
+        let mut writer = self.disk.store.snapshots().begin(Zxid::ZERO)?;
+        let cut = self.tree.begin_cut();
+        let mut body = Vec::new();
+        while self.tree.cut_next(cut, usize::MAX, &mut body) == tree::CutProgress::More {}
+        writer.write(&body)?;
+        let digest = config.storage.digest.then(|| wire::snapshot::ZxidDigest {
+            zxid: Zxid::ZERO,
+            version: 2,
+            digest: self.tree.digest(),
+        });
+        let last_zxid = config.storage.last_zxid_in_snapshot.then_some(Zxid::ZERO);
+        writer.finish(Trailer { digest, last_zxid })?;
+        Ok(())
+    }
+}
+
+impl Disk {
+    /// The newest configuration that was in force here.
+    ///
+    /// # Errors
+    /// If there is one that cannot be read.
+    pub(crate) fn stored_config(&self) -> Result<Option<EnsembleConfig>, BootError> {
+        let path = self.config_path();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(BootError::File {
+                    path,
+                    action: "read",
+                    source,
+                });
+            }
+        };
+        let config = text.parse().map_err(|error| BootError::File {
+            path,
+            action: "understand",
+            source: io::Error::new(io::ErrorKind::InvalidData, error),
+        })?;
+        Ok(Some(config))
+    }
+
+    /// Stores the configuration in force, durably.
+    pub(crate) fn store_config(&self, config: &EnsembleConfig) -> io::Result<()> {
+        replace_durably(&self.config_path(), config.to_string().as_bytes())
+    }
+
+    fn config_path(&self) -> PathBuf {
+        self.paths.data.join("ensemble.dynamic")
+    }
+
+    /// From now on the member has no vote at its start.
+    pub(crate) fn remember_rejoin(&mut self, why: &str) -> io::Result<()> {
+        self.has_rejoin_mark = true;
+        self.marks.set(Mark::Rejoin, why)
+    }
+
+    /// The member is synced: nothing that it promised is missing any more.
+    pub(crate) fn forget_rejoin(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.has_rejoin_mark) {
+            self.marks.clear(Mark::Rejoin)?;
+        }
+        Ok(())
+    }
+}
+
+fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut file = fs::File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    match path.parent() {
+        Some(dir) => fs::File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// A state, and how it was read.
+pub(crate) struct Loaded {
+    pub(crate) tree: Tree,
+    pub(crate) replayed: Replayed,
+}
+
+/// Reads the member's state from its disk.
+pub(crate) fn load(store: &mut Store<RealDisk>, config: &Config) -> Result<Loaded, OpenError> {
+    let mut builder = Builder {
+        options: tree_options(config),
+        loader: None,
+        tree: empty_tree(config),
+        zxid: Zxid::ZERO,
+        applied: Applied::default(),
+        mismatches: 0,
+    };
+    let replayed = store.replay(&mut builder)?;
+    for rejected in &replayed.rejected {
+        tracing::warn!(
+            file = %rejected.snapshot.path.display(),
+            why = %rejected.why,
+            "snapshot not used"
+        );
+    }
+    if builder.mismatches > 0 {
+        tracing::error!(
+            transactions = builder.mismatches,
+            "the state read differs from what the leader had: its digest does not match"
+        );
+    }
+    Ok(Loaded {
+        tree: builder.tree,
+        replayed,
+    })
+}
+
+/// The state of a fresh member.
+pub(crate) fn empty_tree(config: &Config) -> Tree {
+    Tree::new(random(), tree_options(config))
+}
+
+/// The configuration's part that the tree follows.
+pub(crate) fn tree_options(config: &Config) -> tree::Options {
+    tree::Options {
+        digest: config.storage.digest,
+        extended_types: config.access.extended_types,
+        skip_acl: config.access.skip_acl,
+        schemes: Schemes {
+            super_digest: config.access.super_digest.clone(),
+            ..Schemes::default()
+        },
+    }
+}
+
+/// A number that nobody outside can guess, for hashing and for choices that must differ between
+/// members.
+pub(crate) fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+struct Builder {
+    options: tree::Options,
+    loader: Option<Loader>,
+    tree: Tree,
+    zxid: Zxid,
+    applied: Applied,
+    mismatches: u64,
+}
+
+impl Replay for Builder {
+    fn snapshot(&mut self, zxid: Zxid) {
+        self.zxid = zxid;
+        self.loader = Some(Loader::new(random(), self.options.clone()));
+    }
+
+    fn piece(&mut self, piece: Piece) -> Result<(), Refusal> {
+        match &mut self.loader {
+            Some(loader) => Ok(loader.push(piece)?),
+            None => Err("a piece without a snapshot".into()),
+        }
+    }
+
+    fn trailer(&mut self, trailer: Trailer) -> Result<(), Refusal> {
+        let loader = self.loader.take().ok_or("a trailer without a snapshot")?;
+        self.tree = loader.finish(self.zxid)?;
+        match trailer.digest {
+            Some(digest) => {
+                if let Some(mismatch) = self.tree.expect_digest(digest) {
+                    return Err(format!(
+                        "its digest is {:#x} where {:#x} is expected",
+                        mismatch.actual, mismatch.expected
+                    )
+                    .into());
+                }
+            }
+            None => self
+                .tree
+                .fuzzy_until(trailer.last_zxid.unwrap_or(self.zxid)),
+        }
+        Ok(())
+    }
+
+    fn snapshot_rejected(&mut self, _rejected: &Rejected) {
+        self.loader = None;
+        self.tree = Tree::new(random(), self.options.clone());
+    }
+
+    fn entry(&mut self, entry: Entry) -> Result<(), Refusal> {
+        self.tree.apply(&entry, &mut self.applied);
+        if self.applied.mismatch().is_some() {
+            self.mismatches += 1;
+        }
+        Ok(())
+    }
+}

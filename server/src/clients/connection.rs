@@ -1,0 +1,491 @@
+//! One client's connection.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::Sleep;
+use wire::client::{ErrorCode, ReplyHeader, SyncResponse};
+use wire::frame::{FrameDecoder, encode_frame};
+use wire::{Id, Perms, Record, SessionId, Zxid};
+
+use crate::admin::words;
+use crate::clients::accept::Place;
+use crate::clients::exchange::Exchange;
+use crate::clients::handshake::{self, Wish};
+use crate::clients::mailbox::{Mail, Mailbox};
+use crate::clients::reads;
+use crate::clients::stream::ByteStream;
+use crate::inbox::Work;
+use crate::shared::{Serving, Shared};
+
+/// Requests of one connection under way: beyond it the client is not read.
+const REQUESTS: usize = 4096;
+/// Bytes of one connection's writes under way: beyond it the client is not read.
+const WRITE_BYTES: usize = 1 << 20;
+/// Bytes of answers that the client has not taken: beyond it nothing of its is served.
+const UNSENT_BYTES: usize = 1 << 20;
+/// Reads served under one guard: few enough not to keep the member thread from applying.
+const READS_PER_GUARD: usize = 128;
+/// Rounds of reading and writing before other connections get their turn.
+const ROUNDS: usize = 8;
+/// How long a connection may take to say who it is, as Apache's
+/// `nio.sessionlessCnxnTimeout`, and how long a client may take to fetch its last answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes taken from a socket at once.
+const INPUT: usize = 64 << 10;
+
+/// What a worker thread lends to the connection that it runs, so that idle ones hold no buffers.
+struct Scratch {
+    input: Box<[u8]>,
+    output: Vec<u8>,
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
+        input: vec![0; INPUT].into(),
+        output: Vec::with_capacity(INPUT),
+    });
+}
+
+/// A client's connection, from its first byte to its last.
+pub(crate) struct Connection {
+    pub(super) shared: Arc<Shared>,
+    pub(super) mailbox: Arc<Mailbox>,
+    /// All that the client is, its address included.
+    pub(super) identities: Arc<[Id]>,
+    pub(super) exchange: Exchange,
+    pub(super) session: SessionId,
+    pub(super) phase: Phase,
+    stream: ByteStream,
+    decoder: FrameDecoder,
+    /// Answers that the socket has not taken, and how much of them it has.
+    unsent: Vec<u8>,
+    sent: usize,
+    touched: u32,
+    deadline: Option<Pin<Box<Sleep>>>,
+    _place: Place,
+}
+
+/// How far a connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nothing complete has come.
+    Fresh,
+    /// Waits for its session.
+    Connecting { mirrors_read_only: bool },
+    /// Has a session.
+    Serving,
+    /// What was asked is still answered, and nothing more is read.
+    Draining,
+    /// Closes once everything is sent.
+    Closing,
+}
+
+/// The connection is over.
+struct Over;
+
+impl Connection {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        mailbox: Arc<Mailbox>,
+        stream: ByteStream,
+        place: Place,
+    ) -> Self {
+        let address = mailbox.peer.ip().to_canonical().to_string();
+        let decoder = FrameDecoder::new(shared.config.limits.frame);
+        Self {
+            shared,
+            mailbox,
+            identities: Arc::new([Id::new("ip", &address)]),
+            exchange: Exchange::default(),
+            session: SessionId::NONE,
+            phase: Phase::Fresh,
+            stream,
+            decoder,
+            unsent: Vec::new(),
+            sent: 0,
+            touched: 0,
+            deadline: Some(Box::pin(tokio::time::sleep(PATIENCE))),
+            _place: place,
+        }
+    }
+
+    /// Runs until nothing more can be done now.
+    fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
+        self.mailbox.register(cx.waker());
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(());
+        }
+        for _ in 0..ROUNDS {
+            match self.round(cx, scratch) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.release();
+                    return Poll::Pending;
+                }
+                Err(Over) => return Poll::Ready(()),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// One round; `true` if another one may find something to do.
+    fn round(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Over> {
+        let out = &mut scratch.output;
+        let mut progress = self.has_room() && self.take_mail(out);
+        if self.may_read() {
+            match self.stream.poll_read(cx, &mut scratch.input) {
+                Poll::Ready(Ok(0) | Err(_)) => return Err(Over),
+                Poll::Ready(Ok(n)) => {
+                    progress = true;
+                    self.decoder.feed(&scratch.input[..n]);
+                    self.take_frames(out);
+                }
+                Poll::Pending => {}
+            }
+        }
+        self.serve(out);
+        match self.flush(cx, out) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Err(Over),
+            Poll::Pending => return Ok(false),
+        }
+        if self.phase == Phase::Draining && self.exchange.is_empty() {
+            self.close();
+        }
+        if self.phase == Phase::Closing {
+            return match self.stream.poll_shutdown(cx) {
+                Poll::Ready(_) => Err(Over),
+                Poll::Pending => Ok(false),
+            };
+        }
+        Ok(progress)
+    }
+
+    fn may_read(&self) -> bool {
+        match self.phase {
+            Phase::Fresh => true,
+            Phase::Serving => {
+                let own = self.exchange.bytes();
+                self.exchange.len() < REQUESTS
+                    && own < WRITE_BYTES
+                    && self.has_room()
+                    && (own == 0 || self.shared.has_room())
+            }
+            Phase::Connecting { .. } | Phase::Draining | Phase::Closing => false,
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.unsent.len() < UNSENT_BYTES
+    }
+
+    /// Takes what is complete of what has come.
+    pub(super) fn take_frames(&mut self, out: &mut Vec<u8>) {
+        if self.phase == Phase::Fresh
+            && let Some(word) = self.decoder.peek()
+            && let Some(answer) = words::answer(word, &self.shared)
+        {
+            self.decoder.take_rest();
+            out.extend_from_slice(&answer);
+            self.close();
+            return;
+        }
+        let mut writes = Vec::new();
+        let mut size = 0;
+        let mut frames = 0;
+        while matches!(self.phase, Phase::Fresh | Phase::Serving) {
+            match self.decoder.poll() {
+                Ok(Some(frame)) if self.phase == Phase::Fresh => self.greet(&frame, out),
+                Ok(Some(frame)) => {
+                    frames += 1;
+                    size += self.take_request(frame, out, &mut writes);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::info!(peer = %self.mailbox.peer, %error, "client closed: bad frame");
+                    self.close();
+                }
+            }
+        }
+        if frames > 0 {
+            self.shared.metrics.packets_received.inc_by(frames);
+            self.mailbox.counters.received(frames);
+            self.shared.touched.touch(self.session, &mut self.touched);
+        }
+        if !writes.is_empty() {
+            self.shared.outstanding.fetch_add(size, Ordering::Relaxed);
+            let client = self.mailbox.client;
+            self.shared
+                .inbox
+                .push(Work::Writes { client, writes }, size);
+        }
+    }
+
+    /// The first frame.
+    fn greet(&mut self, frame: &bytes::Bytes, out: &mut Vec<u8>) {
+        self.shared.metrics.connection_request_count.inc();
+        if self.shared.serving() != Serving::Yes {
+            self.shared
+                .metrics
+                .cnxn_closed_without_zk_server_running
+                .inc();
+            return self.close();
+        }
+        let hello = match handshake::read(
+            frame,
+            self.shared.applied(),
+            self.shared.config.session_timeouts,
+        ) {
+            Ok(hello) => hello,
+            Err(error) => {
+                tracing::info!(peer = %self.mailbox.peer, %error, "client refused");
+                return self.close();
+            }
+        };
+        let mailbox = self.mailbox.clone();
+        let work = match hello.wish {
+            Wish::New { timeout } => Work::Open {
+                mailbox,
+                timeout,
+                identities: self.identities.clone(),
+            },
+            Wish::Resume { session, timeout } => Work::Resume {
+                mailbox,
+                session,
+                timeout,
+            },
+            Wish::WrongPassword => {
+                tracing::info!(peer = %self.mailbox.peer, "client refused: wrong session password");
+                handshake::answer(out, None, hello.mirrors_read_only);
+                return self.close();
+            }
+        };
+        self.phase = Phase::Connecting {
+            mirrors_read_only: hello.mirrors_read_only,
+        };
+        self.shared.inbox.push(work, 0);
+    }
+
+    /// Takes what the member thread has sent. `true` if there was something.
+    fn take_mail(&mut self, out: &mut Vec<u8>) -> bool {
+        let Some(letters) = self.mailbox.take() else {
+            return false;
+        };
+        let now = self.shared.clock.millis();
+        let mut start = 0;
+        for mail in letters.mail {
+            match mail {
+                Mail::Reply { xid, err, end } => {
+                    self.reply(xid, err, &letters.bytes[start..end], now, out);
+                    start = end;
+                }
+                Mail::Event { acl, end } => {
+                    if self.shared.config.access.skip_acl
+                        || tree::acl::allows(acl.as_deref(), Perms::READ, &self.identities)
+                    {
+                        out.extend_from_slice(&letters.bytes[start..end]);
+                        self.sent(1);
+                    }
+                    start = end;
+                }
+                Mail::SyncDone { xid } => self.sync_done(xid, out),
+                Mail::Session { session, timeout } => self.connected(session, timeout, out),
+                Mail::SessionGone => {
+                    if let Phase::Connecting { mirrors_read_only } = self.phase {
+                        handshake::answer(out, None, mirrors_read_only);
+                    }
+                    self.close();
+                }
+                Mail::RoleChanged => {
+                    if self.exchange.writes() > 0 || self.phase != Phase::Serving {
+                        self.close();
+                    }
+                }
+                Mail::Close(reason) => {
+                    tracing::debug!(session = %self.session, reason, "connection closed");
+                    self.close();
+                }
+            }
+        }
+        true
+    }
+
+    fn reply(&mut self, xid: i32, err: i32, frame: &[u8], now: u64, out: &mut Vec<u8>) {
+        if err == ErrorCode::SessionMoved.code() {
+            // Apache never sends this code: the client finds its session by connecting again.
+            return self.close();
+        }
+        let before = self.exchange.bytes();
+        let since = self
+            .exchange
+            .answer(xid, out, |out, _| out.extend_from_slice(frame));
+        if let Some(since) = since {
+            let freed = before - self.exchange.bytes();
+            self.shared.outstanding.fetch_sub(freed, Ordering::Relaxed);
+            self.shared.metrics.wrote(now.saturating_sub(since));
+            self.sent(1);
+        }
+    }
+
+    fn sync_done(&mut self, xid: i32, out: &mut Vec<u8>) {
+        let zxid = self.shared.applied();
+        let before = self.exchange.bytes();
+        self.exchange.answer(xid, out, |out, path| {
+            encode_frame(out, |out| {
+                ReplyHeader { xid, zxid, err: 0 }.encode(out);
+                let path = path.unwrap_or_default().to_owned();
+                SyncResponse { path }.encode(out);
+            });
+        });
+        let freed = before - self.exchange.bytes();
+        self.shared.outstanding.fetch_sub(freed, Ordering::Relaxed);
+        self.sent(1);
+    }
+
+    fn connected(&mut self, session: SessionId, timeout: i32, out: &mut Vec<u8>) {
+        let Phase::Connecting { mirrors_read_only } = self.phase else {
+            return;
+        };
+        self.session = session;
+        self.mailbox.counters.connected(session, timeout);
+        self.phase = Phase::Serving;
+        self.deadline = None;
+        handshake::answer(out, Some((session, timeout)), mirrors_read_only);
+        // Clients send credentials and watches right behind their first frame.
+        self.take_frames(out);
+    }
+
+    /// Serves the reads whose turn it is.
+    fn serve(&mut self, out: &mut Vec<u8>) {
+        loop {
+            self.exchange.flush(out);
+            let is_due = self.exchange.read_is_first()
+                && matches!(self.phase, Phase::Serving | Phase::Draining)
+                && out.len() + self.unsent.len() < UNSENT_BYTES;
+            if !is_due {
+                return;
+            }
+            let shared = self.shared.clone();
+            let tree = shared.tree.read();
+            // Under the guard: a tree is replaced only after serving has ended.
+            if shared.serving() != Serving::Yes {
+                return;
+            }
+            // What the tree shows has its events in the mailbox: they go first.
+            self.take_mail(out);
+            if !matches!(self.phase, Phase::Serving | Phase::Draining) {
+                return;
+            }
+            self.serve_some(&tree, out);
+        }
+    }
+
+    fn serve_some(&mut self, tree: &tree::Tree, out: &mut Vec<u8>) {
+        let mut served = 0;
+        let now = self.shared.clock.millis();
+        while served < READS_PER_GUARD && out.len() < UNSENT_BYTES {
+            let Some((xid, request, since)) = self.exchange.next_read() else {
+                break;
+            };
+            reads::serve(self, tree, xid, &request, out);
+            self.shared.metrics.read(now.saturating_sub(since));
+            served += 1;
+        }
+        self.sent(served as u64);
+    }
+
+    /// Counts frames on their way to the client.
+    pub(super) fn sent(&self, frames: u64) {
+        self.shared.metrics.packets_sent.inc_by(frames);
+        self.mailbox.counters.sent(frames);
+    }
+
+    /// Ends the connection once everything is sent.
+    pub(super) fn close(&mut self) {
+        if self.phase != Phase::Closing {
+            self.phase = Phase::Closing;
+            self.shared.metrics.connection_drop_count.inc();
+            self.deadline = Some(Box::pin(tokio::time::sleep(PATIENCE)));
+        }
+    }
+
+    /// Writes `out`, and keeps what the socket does not take.
+    fn flush(&mut self, cx: &mut Context<'_>, out: &mut Vec<u8>) -> Poll<std::io::Result<()>> {
+        if self.unsent.is_empty() {
+            let mut at = 0;
+            while at < out.len() {
+                match self.stream.poll_write(cx, &out[at..]) {
+                    Poll::Ready(Ok(n)) => at += n,
+                    Poll::Ready(Err(error)) => {
+                        out.clear();
+                        return Poll::Ready(Err(error));
+                    }
+                    Poll::Pending => {
+                        self.unsent.extend_from_slice(&out[at..]);
+                        break;
+                    }
+                }
+            }
+            out.clear();
+            if out.capacity() > 4 * INPUT {
+                out.shrink_to(INPUT);
+            }
+            return if self.unsent.is_empty() {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            };
+        }
+        self.unsent.append(out);
+        while self.sent < self.unsent.len() {
+            let n = ready!(self.stream.poll_write(cx, &self.unsent[self.sent..]))?;
+            self.sent += n;
+        }
+        self.unsent = Vec::new();
+        self.sent = 0;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives memory back while nothing is going on.
+    fn release(&mut self) {
+        self.exchange.release();
+        self.decoder.release();
+    }
+
+    /// The zxid in answers that show nothing of the tree.
+    pub(super) fn applied(&self) -> Zxid {
+        self.shared.applied()
+    }
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        SCRATCH.with_borrow_mut(|scratch| self.get_mut().advance(cx, scratch))
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let shared = &self.shared;
+        shared
+            .outstanding
+            .fetch_sub(self.exchange.bytes(), Ordering::Relaxed);
+        if self.session != SessionId::NONE {
+            let watcher = tree::Watcher(self.mailbox.client.0);
+            shared.watches.lock().remove_watcher(watcher);
+        }
+        shared.connections.lock().remove(&self.mailbox.client);
+        shared.inbox.push(Work::Gone(self.mailbox.client), 0);
+    }
+}

@@ -1,0 +1,179 @@
+//! What becomes of a client's frames.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wire::client::{AuthPacket, ErrorCode, OpCode, Request, RequestHeader, Write, xid};
+use wire::{Id, Reader, Zxid};
+
+use crate::clients::connection::{Connection, Phase};
+use crate::clients::exchange::{Asked, bare_reply};
+
+/// What is done with an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Answered at once.
+    Ping,
+    /// Checked at once.
+    Auth,
+    /// Asked of the leader.
+    Write,
+    /// Served from the tree.
+    Read,
+    /// Not a client's to ask.
+    Refuse,
+}
+
+const fn way(op: OpCode) -> Way {
+    match op {
+        OpCode::Ping => Way::Ping,
+        OpCode::Auth => Way::Auth,
+        OpCode::Create
+        | OpCode::Create2
+        | OpCode::CreateContainer
+        | OpCode::CreateTtl
+        | OpCode::Delete
+        | OpCode::SetData
+        | OpCode::SetAcl
+        | OpCode::Multi
+        | OpCode::Reconfig
+        | OpCode::Sync
+        | OpCode::CloseSession => Way::Write,
+        OpCode::Exists
+        | OpCode::GetData
+        | OpCode::GetAcl
+        | OpCode::GetChildren
+        | OpCode::GetChildren2
+        | OpCode::MultiRead
+        | OpCode::CheckWatches
+        | OpCode::RemoveWatches
+        | OpCode::SetWatches
+        | OpCode::SetWatches2
+        | OpCode::AddWatch
+        | OpCode::WhoAmI
+        | OpCode::GetEphemerals
+        | OpCode::GetAllChildrenNumber => Way::Read,
+        OpCode::Notification
+        | OpCode::Check
+        | OpCode::DeleteContainer
+        | OpCode::Sasl
+        | OpCode::CreateSession
+        | OpCode::Error => Way::Refuse,
+    }
+}
+
+impl Connection {
+    /// Takes one request. Returns the bytes that a write counts for.
+    pub(super) fn take_request(
+        &mut self,
+        frame: Bytes,
+        out: &mut Vec<u8>,
+        writes: &mut Vec<Write>,
+    ) -> usize {
+        let mut reader = Reader::new(&frame);
+        let Ok(header) = reader.read::<RequestHeader>() else {
+            tracing::info!(peer = %self.mailbox.peer, "client closed: request without header");
+            self.close();
+            return 0;
+        };
+        self.mailbox.counters.asked(header.xid, header.op);
+        let op = OpCode::from_code(header.op);
+        match op.map_or(Way::Refuse, way) {
+            Way::Ping => {
+                bare_reply(out, xid::PING, self.applied(), ErrorCode::Ok);
+                self.sent(1);
+                0
+            }
+            Way::Auth => {
+                self.authenticate(&mut reader);
+                0
+            }
+            Way::Refuse => {
+                self.answer(header.xid, Zxid::NONE, ErrorCode::Unimplemented);
+                self.phase = Phase::Draining;
+                0
+            }
+            way @ (Way::Write | Way::Read) => {
+                let request = op.map(|op| Request::decode(op, &mut reader));
+                let Some(Ok(request)) = request else {
+                    self.answer(header.xid, self.applied(), ErrorCode::MarshallingError);
+                    return 0;
+                };
+                let since = self.shared.clock.millis();
+                if way == Way::Read {
+                    self.exchange.push(Asked::Read {
+                        xid: header.xid,
+                        request: Box::new(request),
+                        since,
+                    });
+                    return 0;
+                }
+                self.ask(header.xid, request, frame.len(), since, writes)
+            }
+        }
+    }
+
+    fn ask(
+        &mut self,
+        xid: i32,
+        request: Request,
+        size: usize,
+        since: u64,
+        writes: &mut Vec<Write>,
+    ) -> usize {
+        let sync = match &request {
+            Request::Sync(sync) => Some(sync.path.clone()),
+            Request::CloseSession(()) => {
+                self.phase = Phase::Draining;
+                None
+            }
+            _ => None,
+        };
+        self.exchange.push(Asked::Write {
+            xid,
+            sync,
+            size,
+            since,
+        });
+        writes.push(Write {
+            session: self.session,
+            cxid: xid,
+            request,
+            identities: self.identities.clone(),
+        });
+        size
+    }
+
+    /// New identities count from the next request on, wherever the answer's turn is.
+    fn authenticate(&mut self, reader: &mut Reader<'_>) {
+        let schemes = &self.shared.schemes;
+        let address = self.mailbox.peer.ip().to_canonical();
+        let proven = reader
+            .read::<AuthPacket>()
+            .ok()
+            .and_then(|packet| tree::acl::authenticate(&packet, address, schemes).ok());
+        let Some(proven) = proven else {
+            self.shared.metrics.auth_failed_count.inc();
+            tracing::info!(peer = %self.mailbox.peer, "client closed: credentials refused");
+            self.answer(xid::AUTH, Zxid::ZERO, ErrorCode::AuthFailed);
+            self.phase = Phase::Draining;
+            return;
+        };
+        let mut identities: Vec<Id> = self.identities.to_vec();
+        for id in proven {
+            if !identities.contains(&id) {
+                identities.push(id);
+            }
+        }
+        self.identities = Arc::from(identities);
+        self.answer(xid::AUTH, Zxid::ZERO, ErrorCode::Ok);
+    }
+
+    /// Answers without a record, in its turn.
+    fn answer(&mut self, xid: i32, zxid: Zxid, err: ErrorCode) {
+        let mut frame = Vec::new();
+        bare_reply(&mut frame, xid, zxid, err);
+        self.exchange.push(Asked::Answered(frame));
+        self.sent(1);
+    }
+}

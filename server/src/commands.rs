@@ -1,0 +1,155 @@
+//! The command line: `ferrokeeper serve` and the tools.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::bench;
+use crate::config::Config;
+use crate::serve::{self, Options, Stop};
+
+/// A ZooKeeper-compatible ensemble member, and its tools.
+#[derive(Debug, Parser)]
+#[command(name = "ferrokeeper", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run one member of an ensemble, or a single server.
+    ///
+    /// Takes an Apache zoo.cfg and the myid file beside its data, unchanged. Ends cleanly on
+    /// SIGTERM and SIGINT.
+    #[command(after_help = SERVE_HELP)]
+    Serve(Serve),
+    /// Measure an ensemble as its clients see it.
+    Bench(bench::Arguments),
+}
+
+const SERVE_HELP: &str = "\
+Examples:
+  A single server:
+    printf 'dataDir=/tmp/zk\\nclientPort=2181\\n' > zoo.cfg && ferrokeeper serve zoo.cfg
+  One of three:
+    dataDir=/var/lib/zk          (with the number 1, 2 or 3 in /var/lib/zk/myid)
+    initLimit=10
+    syncLimit=5
+    server.1=zk1:2888:3888;2181
+    server.2=zk2:2888:3888;2181
+    server.3=zk3:2888:3888;2181
+  A member that lost its disk, in an ensemble that goes on without it:
+    ferrokeeper serve --rejoin zoo.cfg";
+
+/// `serve`'s arguments.
+#[derive(clap::Args, Debug)]
+pub struct Serve {
+    /// The configuration.
+    pub config: PathBuf,
+    /// Ask the sidecar that listens on this Unix socket how to start, and take its orders.
+    #[arg(long, env = "FERROKEEPER_SIDECAR")]
+    pub sidecar: Option<PathBuf>,
+    /// Start although data was lost or is damaged: take it from the ensemble, and have no vote
+    /// until then. Damaged data is moved aside.
+    #[arg(long)]
+    pub rejoin: bool,
+    /// How log lines look.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+    /// What is logged: error, warn, info, debug, trace, or a filter such as
+    /// info,ferrokeeper::clients=debug. RUST_LOG says the same.
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    pub log: String,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// With what to tell the user.
+pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Serve(arguments) => serve(arguments),
+        Command::Bench(arguments) => measure(&arguments),
+    }
+}
+
+fn measure(arguments: &bench::Arguments) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
+    let progress = |what: &str| eprintln!("{what}");
+    let measured = runtime.block_on(bench::run(arguments, progress))?;
+    if arguments.json {
+        for one in &measured {
+            println!("{}", one.json());
+        }
+    } else {
+        print!("{}", bench::table(&measured));
+    }
+    Ok(())
+}
+
+fn serve(arguments: Serve) -> anyhow::Result<()> {
+    start_log(&arguments)?;
+    let config = Config::load(&arguments.config)?;
+    let stop = Stop::new();
+    stop_on_signals(stop.clone())?;
+    let options = Options {
+        sidecar: arguments.sidecar,
+        rejoin: arguments.rejoin,
+        ..Options::default()
+    };
+    serve::serve(config, options, &stop).context("the member ended")
+}
+
+fn start_log(arguments: &Serve) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&arguments.log)
+        .with_context(|| format!("{:?} is not a log filter", arguments.log))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter);
+    match arguments.log_format {
+        LogFormat::Text => log.with_ansi(false).with_writer(std::io::stderr).init(),
+        LogFormat::Json => log.json().with_writer(std::io::stderr).init(),
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT end the member cleanly.
+fn stop_on_signals(stop: Stop) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .context("start the runtime for signals")?;
+    let signals = {
+        let _entered = runtime.enter();
+        (
+            signal(SignalKind::terminate()).context("watch SIGTERM")?,
+            signal(SignalKind::interrupt()).context("watch SIGINT")?,
+        )
+    };
+    let watch = async move {
+        let (mut terminate, mut interrupt) = signals;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.stop();
+    };
+    std::thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(move || runtime.block_on(watch))
+        .context("start the thread for signals")?;
+    Ok(())
+}

@@ -1,0 +1,353 @@
+//! The thread that owns the member: inputs in, effects out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use member::{Effect, Input, Member, Role};
+use wire::config::EnsembleConfig;
+use wire::quorum::{Packet, packet};
+use wire::txn::Entry;
+use zab::LinkId;
+
+use crate::apply::Applier;
+use crate::clients::mailbox::Mail;
+use crate::inbox::Work;
+use crate::log_queue::{Job, LogQueue};
+use crate::peers::directory::Directory;
+use crate::peers::election::Election;
+use crate::peers::links::Links;
+use crate::routes::Routes;
+use crate::shared::{Serving, Shared};
+use crate::snapshots;
+
+/// How old what the member shows of itself may be.
+const STATUS_AGE: Duration = Duration::from_millis(20);
+
+/// What the member thread owns.
+pub(crate) struct MemberThread {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) member: Member,
+    pub(crate) log: Arc<LogQueue>,
+    pub(crate) election: Arc<Election>,
+    pub(crate) links: Arc<Links>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) stop: Arc<AtomicBool>,
+    pub(crate) state: State,
+}
+
+/// What the thread remembers from round to round.
+#[derive(Default)]
+pub(crate) struct State {
+    routes: Routes,
+    applier: Applier,
+    /// Until when connections are kept without a leader.
+    hold_until: Option<Instant>,
+    looking_since: Option<Instant>,
+    shown: Option<Instant>,
+}
+
+impl MemberThread {
+    /// Runs until told to stop.
+    pub(crate) fn run(mut self) {
+        let mut work = Vec::new();
+        self.carry_out();
+        while !self.stop.load(Ordering::Acquire) {
+            let clock = self.shared.clock;
+            let mut deadline = clock.instant(self.member.deadline());
+            if let Some(until) = self.state.hold_until {
+                deadline = deadline.min(until);
+            }
+            self.shared.inbox.take(&mut work, deadline);
+            self.take_in(&mut work);
+            self.carry_out();
+            self.let_go();
+            self.show();
+        }
+    }
+
+    /// Gives the member all that has come in. Writes that came together are proposed together.
+    fn take_in(&mut self, work: &mut Vec<Work>) {
+        let now = self.shared.clock.now();
+        let shared = self.shared.clone();
+        let tree = shared.tree.read();
+        let mut writes = Vec::new();
+        for work in work.drain(..) {
+            if !matches!(work, Work::Writes { .. }) && !writes.is_empty() {
+                let writes = std::mem::take(&mut writes);
+                self.member.handle(now, &tree, Input::Writes(writes));
+            }
+            let input = match work {
+                Work::Writes {
+                    client,
+                    writes: more,
+                } => {
+                    self.state.routes.asked(client, &more);
+                    writes.extend(more);
+                    continue;
+                }
+                Work::Zab(input) => Input::Zab(input),
+                Work::Open {
+                    mailbox,
+                    timeout,
+                    identities,
+                } => {
+                    let client = mailbox.client;
+                    self.state.routes.add(mailbox);
+                    Input::Open {
+                        client,
+                        timeout,
+                        identities,
+                    }
+                }
+                Work::Resume {
+                    mailbox,
+                    session,
+                    timeout,
+                } => {
+                    let client = mailbox.client;
+                    self.state.routes.add(mailbox);
+                    Input::Resume {
+                        client,
+                        session,
+                        timeout,
+                    }
+                }
+                Work::Gone(client) => {
+                    self.state.routes.remove(client);
+                    continue;
+                }
+                Work::Touched(sessions) => Input::Touched(sessions),
+                Work::Yield(to) => Input::Yield(to),
+            };
+            self.member.handle(now, &tree, input);
+        }
+        if !writes.is_empty() {
+            self.member.handle(now, &tree, Input::Writes(writes));
+        }
+        if now.monotonic >= self.member.deadline() {
+            let tick = Input::Zab(zab::Input::Tick);
+            self.member.handle(now, &tree, tick);
+        }
+    }
+
+    /// Carries out effects, in order, until there are none.
+    fn carry_out(&mut self) {
+        while let Some(effect) = self.member.poll_effect() {
+            match effect {
+                Effect::Zab(effect) => self.carry_out_zab(effect),
+                Effect::Apply(entries) => self.apply(&entries),
+                Effect::Role(role) => self.change_role(role),
+                Effect::ConfigCommitted(config) => self.keep_config(config),
+                Effect::Opening {
+                    client,
+                    session,
+                    timeout,
+                } => self.state.routes.opening(session, client, timeout),
+                Effect::Resumed {
+                    client,
+                    session,
+                    timeout,
+                    valid,
+                } => self.resumed(client, session, timeout, valid),
+                Effect::SyncDone { session, cxid } => {
+                    if let Some(mailbox) = self.state.routes.answered(session, cxid) {
+                        mailbox.post_now(Mail::SyncDone { xid: cxid });
+                    }
+                }
+                Effect::Refused { session } => {
+                    if let Some(mailbox) = self.state.routes.holder(session) {
+                        mailbox.post_now(Mail::Close("too much is under way"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn apply(&mut self, entries: &[Arc<Entry>]) {
+        if self
+            .shared
+            .has_foreign_snapshot
+            .swap(false, Ordering::AcqRel)
+        {
+            // Nothing is applied before the leader said that this member is up to date, and what
+            // its snapshot may show beyond its zxid was logged here by then.
+            let last = self.member.status().last_logged;
+            self.shared.tree.write().fuzzy_until(last);
+        }
+        let state = &mut self.state;
+        let last = state
+            .applier
+            .apply(&self.shared, &mut state.routes, entries);
+        if let Some(zxid) = last {
+            self.tell(Input::Zab(zab::Input::Applied { zxid }));
+        }
+    }
+
+    fn carry_out_zab(&mut self, effect: zab::Effect) {
+        use zab::Effect as E;
+        match effect {
+            E::SendVote { to, notification } => self.election.send(to, &notification),
+            E::Dial {
+                link, addresses, ..
+            } => self.links.dial(link, &addresses),
+            E::Close { link, reason } => self.links.close(link, reason),
+            E::Send { link, packets } => self.links.send(link, &packets),
+            E::SendWhenSynced { link, packets } => self.log.push(Job::Send { link, packets }),
+            E::StreamSnapshot { link, zxid } => self.stream_snapshot(link, zxid),
+            E::ReadLog {
+                link,
+                after,
+                through,
+                limit,
+            } => self.log.push(Job::Read {
+                link,
+                after,
+                through,
+                limit,
+            }),
+            E::Append { entries, mark } => self.log.push(Job::Append { entries, mark }),
+            E::StoreAcceptedEpoch(epoch) => self.log.push(Job::Accepted(epoch)),
+            E::StoreCurrentEpoch(epoch) => self.log.push(Job::Current(epoch)),
+            E::Truncate { to } => self.log.push(Job::Truncate(to)),
+            E::InstallSnapshot { link, zxid } => self.log.push(Job::Install { link, zxid }),
+            // These come as the member's own effects.
+            E::Deliver(_)
+            | E::Role(_)
+            | E::ConfigCommitted(_)
+            | E::FromLearner { .. }
+            | E::FromLeader { .. } => {}
+        }
+    }
+
+    /// Feeds back what an effect has led to.
+    fn tell(&mut self, input: Input) {
+        let now = self.shared.clock.now();
+        let shared = self.shared.clone();
+        let tree = shared.tree.read();
+        self.member.handle(now, &tree, input);
+    }
+
+    fn stream_snapshot(&mut self, link: LinkId, zxid: wire::Zxid) {
+        let cut = snapshots::begin(&self.shared);
+        self.links.send(link, &[Packet::bare(packet::SNAP, zxid)]);
+        match snapshots::stream(self.shared.clone(), cut) {
+            Ok((pieces, _thread)) => {
+                self.shared.metrics.snap_count.inc();
+                self.links.send_stream(link, pieces);
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot start a thread to send a snapshot");
+                snapshots::abandon(&self.shared, cut);
+                self.links.close(link, "the snapshot could not be sent");
+                self.tell(Input::Zab(zab::Input::LinkClosed { link }));
+            }
+        }
+    }
+
+    fn resumed(
+        &mut self,
+        client: member::ClientId,
+        session: wire::SessionId,
+        timeout: i32,
+        valid: bool,
+    ) {
+        let Some(mailbox) = self.state.routes.mailbox(client).cloned() else {
+            return;
+        };
+        if valid {
+            self.shared.metrics.connection_revalidate_count.inc();
+            self.state.routes.bind(session, client);
+            mailbox.post_now(Mail::Session { session, timeout });
+        } else {
+            mailbox.post_now(Mail::SessionGone);
+        }
+    }
+
+    fn change_role(&mut self, role: Role) {
+        tracing::info!(?role, "part changed");
+        let shared = self.shared.clone();
+        if role == Role::Looking {
+            shared.metrics.looking_count.inc();
+            self.state.looking_since.get_or_insert_with(Instant::now);
+            if shared.serving() == Serving::Yes {
+                shared.set_serving(Serving::Holding);
+                let patience =
+                    Duration::from_millis(shared.config.session_timeouts.0.max(0) as u64);
+                self.state.hold_until = Some(Instant::now() + patience);
+            }
+            self.state.routes.forget_opening();
+            self.state.routes.forget_asked();
+            for mailbox in self.state.routes.mailboxes() {
+                mailbox.post_now(Mail::RoleChanged);
+            }
+        } else {
+            if let Some(since) = self.state.looking_since.take() {
+                let milliseconds = since.elapsed().as_secs_f64() * 1e3;
+                shared.metrics.election_time.observe(milliseconds);
+            }
+            self.state.hold_until = None;
+            shared.set_serving(Serving::Yes);
+            self.resume_all();
+            self.log.push(Job::Synced);
+        }
+        self.state.shown = None;
+    }
+
+    /// Connections that outlived the last part go on in this one.
+    fn resume_all(&mut self) {
+        for (client, session) in self.state.routes.holders() {
+            let timeout = self.shared.tree.read().session(session).unwrap_or_default();
+            self.tell(Input::Resume {
+                client,
+                session,
+                timeout,
+            });
+        }
+        for mailbox in self.state.routes.mailboxes() {
+            mailbox.wake();
+        }
+    }
+
+    /// Closes the connections that were kept long enough.
+    fn let_go(&mut self) {
+        if self
+            .state
+            .hold_until
+            .is_some_and(|until| until <= Instant::now())
+        {
+            tracing::warn!("no leader for too long: client connections are closed");
+            self.state.hold_until = None;
+            self.shared.set_serving(Serving::No);
+            for mailbox in self.state.routes.mailboxes() {
+                mailbox.post_now(Mail::Close("no leader"));
+            }
+        }
+    }
+
+    fn keep_config(&mut self, config: EnsembleConfig) {
+        let text = config.to_string();
+        let mut tree = self.shared.tree.write();
+        if tree.config() != text.as_bytes() {
+            let time = self.shared.clock.now().wall;
+            tree.set_initial_config(&text, wire::Zxid(config.version), time);
+        }
+        drop(tree);
+        self.directory.replace(config.clone());
+        *self.shared.ensemble.write() = Arc::new(config.clone());
+        self.log.push(Job::Config(Box::new(config)));
+    }
+
+    fn show(&mut self) {
+        let now = Instant::now();
+        if self
+            .state
+            .shown
+            .is_some_and(|shown| now - shown < STATUS_AGE)
+        {
+            return;
+        }
+        self.state.shown = Some(now);
+        *self.shared.status.write() = Some(self.member.status());
+    }
+}

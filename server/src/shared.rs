@@ -1,0 +1,130 @@
+//! What the threads of one member share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+
+use member::{ClientId, Status};
+use parking_lot::{Mutex, RwLock};
+use tree::acl::Schemes;
+use tree::{Tree, WatchTable};
+use wire::Zxid;
+use wire::config::EnsembleConfig;
+
+use crate::clients::mailbox::Mailbox;
+use crate::clients::touched::Touched;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::inbox::Inbox;
+use crate::metrics::Metrics;
+
+/// Bytes of all clients' writes under way; beyond it only clients without writes under way are
+/// read. Half of what a member holds while it has no leader.
+const OUTSTANDING: usize = 64 << 20;
+
+/// What the threads of one member share. Locks are taken in this order: the tree's, the
+/// watches', a mailbox's.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) schemes: Schemes,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) inbox: Arc<Inbox>,
+    pub(crate) tree: RwLock<Tree>,
+    pub(crate) watches: Mutex<WatchTable>,
+    pub(crate) connections: Mutex<HashMap<ClientId, Arc<Mailbox>>>,
+    pub(crate) touched: Touched,
+    /// Bytes of writes that clients wait for.
+    pub(crate) outstanding: AtomicUsize,
+    /// The configuration in force.
+    pub(crate) ensemble: RwLock<Arc<EnsembleConfig>>,
+    /// What the member thread last showed of itself.
+    pub(crate) status: RwLock<Option<Status>>,
+    /// The tree came from a leader, whose snapshot may be fuzzy.
+    pub(crate) has_foreign_snapshot: AtomicBool,
+    applied: AtomicU64,
+    tree_generation: AtomicU64,
+    serving: AtomicU8,
+}
+
+/// Whether clients are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serving {
+    /// No: connections are closed, new ones refused.
+    No,
+    /// The leader is lost: connections are kept a while, requests wait, new ones are refused.
+    Holding,
+    /// Yes.
+    Yes,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, tree: Tree, watches: WatchTable, parts: Parts) -> Self {
+        let applied = AtomicU64::new(tree.last_zxid().0);
+        Self {
+            ensemble: RwLock::new(Arc::new(config.ensemble.clone())),
+            config,
+            schemes: tree.options().schemes.clone(),
+            clock: parts.clock,
+            metrics: parts.metrics,
+            inbox: parts.inbox,
+            tree: RwLock::new(tree),
+            watches: Mutex::new(watches),
+            connections: Mutex::default(),
+            touched: Touched::new(),
+            outstanding: AtomicUsize::new(0),
+            status: RwLock::new(None),
+            has_foreign_snapshot: AtomicBool::new(false),
+            applied,
+            tree_generation: AtomicU64::new(0),
+            serving: AtomicU8::new(Serving::No as u8),
+        }
+    }
+
+    /// The last zxid applied, a moment ago.
+    pub(crate) fn applied(&self) -> Zxid {
+        Zxid(self.applied.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_applied(&self, zxid: Zxid) {
+        self.applied.store(zxid.0, Ordering::Release);
+    }
+
+    /// How often the tree was replaced as a whole. Changes only under the tree's write guard.
+    pub(crate) fn tree_generation(&self) -> u64 {
+        self.tree_generation.load(Ordering::Acquire)
+    }
+
+    /// Puts another tree in the place of the one there, which is returned.
+    pub(crate) fn replace_tree(&self, tree: Tree) -> Tree {
+        let mut guard = self.tree.write();
+        let old = std::mem::replace(&mut *guard, tree);
+        self.tree_generation.fetch_add(1, Ordering::AcqRel);
+        self.set_applied(guard.last_zxid());
+        old
+    }
+
+    pub(crate) fn serving(&self) -> Serving {
+        match self.serving.load(Ordering::Acquire) {
+            2 => Serving::Yes,
+            1 => Serving::Holding,
+            _ => Serving::No,
+        }
+    }
+
+    pub(crate) fn set_serving(&self, serving: Serving) {
+        self.serving.store(serving as u8, Ordering::Release);
+    }
+
+    /// Whether clients that have writes under way may be read.
+    pub(crate) fn has_room(&self) -> bool {
+        self.outstanding.load(Ordering::Relaxed) < OUTSTANDING
+    }
+}
+
+/// What is made before the rest.
+pub(crate) struct Parts {
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Metrics,
+    pub(crate) inbox: Arc<Inbox>,
+}
