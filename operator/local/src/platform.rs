@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api::cluster::{LogFormat, LogLevel, ReclaimPolicy};
 use api::status::Images;
-use api::{Kind, MemberAddress, MemberId, ZooKeeperClusterStatus};
+use api::{Kind, MemberId, ZooKeeperClusterStatus};
 use ferrokeeper_operator::platform::{Endpoint, Platform, PlatformError, Seen};
 use jiff::Timestamp;
 use plan::observed::{
@@ -224,16 +224,6 @@ fn observed(world: &World) -> Observed {
             .clone()
             .filter(|_| !matches!(pod.server.state, ContainerState::Running { .. }));
     }
-    let address = |(member, ports): (&MemberId, &crate::world::Ports)| {
-        let address = MemberAddress {
-            host: "127.0.0.1".into(),
-            quorum_port: ports.quorum,
-            election_port: ports.election,
-            client_host: Some("127.0.0.1".into()),
-            client_port: ports.client,
-        };
-        (*member, address)
-    };
     Observed {
         now: Timestamp::now(),
         generation: world.ensemble.metadata.generation,
@@ -241,7 +231,7 @@ fn observed(world: &World) -> Observed {
             only_last_ordinal_can_go: true,
         },
         members,
-        addresses: world.ports.iter().map(address).collect(),
+        addresses: world.addresses().collect(),
         conflicts: Vec::new(),
         default_images: Images::default(),
         fresh_id: uuid::Uuid::new_v4().to_string(),

@@ -47,7 +47,8 @@ pub(crate) struct Programs {
 pub(crate) struct Blueprint {
     pub(crate) name: String,
     pub(crate) member: MemberId,
-    pub(crate) ensemble: String,
+    /// `server.N` lines of everyone with ports.
+    pub(crate) members: Vec<String>,
     pub(crate) volume: PathBuf,
     pub(crate) folder: PathBuf,
     pub(crate) ports: Ports,
@@ -107,7 +108,10 @@ impl Blueprint {
             server,
             name: name.to_owned(),
             member: pod.member,
-            ensemble: world.name().to_owned(),
+            members: world
+                .addresses()
+                .map(|(id, a)| a.line(id, id.kind()))
+                .collect(),
             volume,
             folder,
             ports,
@@ -129,24 +133,28 @@ impl Blueprint {
         Ok(())
     }
 
-    /// The server's static configuration. Members and client ports are in the dynamic one, on
-    /// the volume.
+    /// The server's static configuration. Its list of members is what an ensemble is born with:
+    /// the one on the volume, and the sidecar's, are newer.
     fn zoo_cfg(&self, data: &Path) -> String {
-        let mut text = format!(
-            "# Made anew at each start of {} of {}: a change here is lost.\n",
-            self.name, self.ensemble
+        let head = format!(
+            "# Made anew at each start of {}: a change here is lost.",
+            self.name
         );
-        for line in &self.template.settings {
-            text.push_str(line);
-            text.push('\n');
-        }
-        text.push_str(&format!(
-            "dataDir={data}\ndynamicConfigFile={data}/zoo.cfg.dynamic\n\
-             metricsProvider.httpHost=127.0.0.1\nmetricsProvider.httpPort={port}\n",
-            data = data.display(),
-            port = self.ports.metrics,
-        ));
-        text
+        let own = [
+            format!("dataDir={}", data.display()),
+            "admin.serverAddress=127.0.0.1".into(),
+            format!("admin.serverPort={}", self.ports.admin),
+            // Even without a sidecar nobody votes from an empty disk.
+            "db.autocreate=false".into(),
+        ];
+        let lines = [head]
+            .into_iter()
+            .chain(self.template.settings.iter().cloned());
+        lines
+            .chain(own)
+            .chain(self.members.iter().cloned())
+            .map(|line| line + "\n")
+            .collect()
     }
 
     /// Runs the pod until it is ended; its last event is [`Event::Gone`].

@@ -359,7 +359,7 @@ fn choose_ports(taken: &[Ports]) -> Ports {
     let beside = taken.iter().map(|p| p.client + 1).max();
     let taken: Vec<_> = taken
         .iter()
-        .flat_map(|p| [p.client, p.quorum, p.election, p.orders, p.plain, p.metrics])
+        .flat_map(|p| [p.client, p.quorum, p.election, p.orders, p.plain, p.admin])
         .collect();
     // Held together until all are chosen, so that they differ.
     let mut held: Vec<TcpListener> = Vec::new();
@@ -385,7 +385,7 @@ fn choose_ports(taken: &[Ports]) -> Ports {
         election: next(None),
         orders: next(None),
         plain: next(None),
-        metrics: next(None),
+        admin: next(None),
     }
 }
 

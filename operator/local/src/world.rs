@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use api::{Kind, MemberId, ZooKeeperCluster, ZooKeeperClusterStatus};
+use api::{Kind, MemberAddress, MemberId, ZooKeeperCluster, ZooKeeperClusterStatus};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -88,7 +88,7 @@ pub struct Ports {
     /// The sidecar's plain port.
     pub plain: u16,
     /// The server's own metrics and probes.
-    pub metrics: u16,
+    pub admin: u16,
 }
 
 /// A pod in small: a sidecar and a server on one volume.
@@ -311,6 +311,21 @@ impl World {
     #[must_use]
     pub fn volume_name(&self, member: MemberId) -> String {
         format!("data-{}", self.pod_name(member))
+    }
+
+    /// Where each member is reached, whether it exists yet or not.
+    pub fn addresses(&self) -> impl Iterator<Item = (MemberId, MemberAddress)> {
+        let address = |(member, ports): (&MemberId, &Ports)| {
+            let address = MemberAddress {
+                host: "127.0.0.1".into(),
+                quorum_port: ports.quorum,
+                election_port: ports.election,
+                client_host: Some("127.0.0.1".into()),
+                client_port: ports.client,
+            };
+            (*member, address)
+        };
+        self.ports.iter().map(address)
     }
 
     /// Takes a changed manifest over; true if its spec differs from what was there.

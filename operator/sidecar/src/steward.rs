@@ -540,3 +540,6 @@ fn record_of(answer: &Answer) -> OrderRecord {
 fn unwritable(error: &io::Error) -> String {
     format!("the volume cannot be written: {error}")
 }
+
+#[cfg(test)]
+mod tests;

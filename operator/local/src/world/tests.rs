@@ -7,7 +7,7 @@ fn ports() -> Ports {
         election: 3,
         orders: 4,
         plain: 5,
-        metrics: 6,
+        admin: 6,
     }
 }
 
