@@ -172,3 +172,54 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn ready(second: i64, status: ConditionStatus, message: &str) -> Condition {
+        Condition::new(
+            at(second),
+            ConditionType::Ready,
+            status,
+            Reason::Idle,
+            message,
+        )
+    }
+
+    #[test]
+    fn a_transition_is_a_change_of_status_and_of_nothing_else() {
+        let old = [ready(1, ConditionStatus::True, "before")];
+        let same = merge(&old, vec![ready(2, ConditionStatus::True, "after")]);
+        assert_eq!(same, [ready(1, ConditionStatus::True, "after")]);
+        let other = merge(&old, vec![ready(2, ConditionStatus::False, "after")]);
+        assert_eq!(other, [ready(2, ConditionStatus::False, "after")]);
+    }
+
+    #[test]
+    fn a_condition_is_one_of_kubernetes() {
+        let ours = ready(1, ConditionStatus::True, "m");
+        let text = serde_json::to_string(&ours).unwrap();
+        let theirs: k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition =
+            serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (theirs.type_.as_str(), theirs.status.as_str()),
+            ("Ready", "True")
+        );
+    }
+
+    #[test]
+    fn words_of_a_newer_operator_can_be_read() {
+        let text = r#"{"type":"Amazing","status":"True","reason":"NeverHeard","message":"",
+            "lastTransitionTime":"2026-01-01T00:00:00Z"}"#;
+        let read: Condition = serde_json::from_str(text).unwrap();
+        assert_eq!(
+            (read.type_, read.reason),
+            (ConditionType::Unknown, Reason::Unknown)
+        );
+    }
+}

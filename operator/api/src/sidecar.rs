@@ -300,3 +300,6 @@ pub fn start_alone(member: MemberId, volume: &BootReport) -> Option<BootPlan> {
         birth: false,
     })
 }
+
+#[cfg(test)]
+mod tests;
