@@ -224,6 +224,12 @@ impl Change {
 
 impl Disk for CrashingDisk {
     type File = CrashingFile;
+    type Lock = ();
+
+    /// Nobody else is there to be kept out.
+    fn lock(&self, _dir: &Path) -> io::Result<()> {
+        self.state().check_up()
+    }
 
     fn create(&self, path: &Path) -> io::Result<CrashingFile> {
         let (dir, name) = split(path)?;

@@ -11,6 +11,14 @@ use std::path::Path;
 pub trait Disk: Clone + Send + Sync + 'static {
     /// An open file.
     type File: DiskFile;
+    /// Keeps others out of a directory until it is dropped, or its process ends.
+    type Lock: Send;
+
+    /// Keeps others out of a directory, as far as they ask.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] if someone has it, else as the file system says.
+    fn lock(&self, dir: &Path) -> io::Result<Self::Lock>;
 
     /// Makes an empty file for reading and writing; one of the same name is emptied.
     ///

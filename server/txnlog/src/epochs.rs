@@ -19,22 +19,33 @@ pub(crate) struct Epochs {
 }
 
 /// Reads both. Where the log has gone further than `currentEpoch`, a left-over `currentEpoch.tmp`
-/// with the log's epoch counts: this is where Apache was interrupted.
+/// with the log's epoch counts, and is put in place: this is where Apache was interrupted.
 pub(crate) fn read<D: Disk>(disk: &D, dir: &Path, last: Zxid) -> Result<Epochs, OpenError> {
     let accepted = read_one(disk, dir.join(ACCEPTED))?;
     let mut current = read_one(disk, dir.join(CURRENT))?;
+    let mut is_interrupted = false;
     if current.is_some_and(|current| current < last.epoch())
         && let Ok(Some(interrupted)) = read_one(disk, dir.join("currentEpoch.tmp"))
         && interrupted == last.epoch()
     {
         current = Some(interrupted);
+        is_interrupted = true;
     }
-    match (accepted, current) {
+    let epochs = match (accepted, current) {
         (Some(accepted), Some(current)) if accepted < current => {
-            Err(OpenError::Epochs { accepted, current })
+            return Err(OpenError::Epochs { accepted, current });
         }
-        _ => Ok(Epochs { accepted, current }),
+        _ => Epochs { accepted, current },
+    };
+    if let (true, Some(current)) = (is_interrupted, current) {
+        let path = dir.join(CURRENT);
+        write(disk, &path, current).map_err(|source| OpenError::Io {
+            path,
+            action: "write",
+            source,
+        })?;
     }
+    Ok(epochs)
 }
 
 pub(crate) fn write<D: Disk>(disk: &D, path: &Path, epoch: Epoch) -> io::Result<()> {

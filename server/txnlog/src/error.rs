@@ -26,6 +26,15 @@ pub enum OpenError {
         /// What the disk said.
         source: io::Error,
     },
+    /// Another process has this data open.
+    #[error(
+        "{path} is in use by another process: two members have the same dataDir, or the \
+        one before this has not ended"
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A log lies among snapshots or the other way round: dataDir and dataLogDir are swapped, or
     /// dataLogDir was introduced without moving the logs.
     #[error("{path} is in the wrong directory: move it to {belongs}")]
@@ -200,6 +209,21 @@ pub enum ReadError {
         offset: u64,
         /// What is wrong.
         why: String,
+    },
+    /// Transactions between two that are there are missing.
+    #[error(
+        "{path}: transaction {found} at offset {offset} does not follow {after}: a part of the \
+         log is missing"
+    )]
+    Gap {
+        /// The file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// The last one before the gap.
+        after: Zxid,
+        /// The first one after it.
+        found: Zxid,
     },
     /// A record is intact, but not a transaction that this version knows.
     #[error("{path}: transaction at offset {offset} is not one that this version knows")]

@@ -23,6 +23,8 @@ pub(crate) enum Pending {
     Truncate(Zxid),
     /// Replace everything by the staged snapshot.
     Install(Zxid),
+    /// Forget everything but the epochs.
+    Discard,
 }
 
 /// Why it could not be carried out.
@@ -50,14 +52,16 @@ impl Pending {
             return Ok(None);
         };
         let text = String::from_utf8_lossy(&bytes);
-        let parsed = text.trim().split_once(" 0x").and_then(|(what, hex)| {
-            let zxid = Zxid(u64::from_str_radix(hex, 16).ok()?);
-            match what {
-                "truncate" => Some(Self::Truncate(zxid)),
-                "install" => Some(Self::Install(zxid)),
-                _ => None,
-            }
-        });
+        let (what, zxid) = match text.trim().split_once(" 0x") {
+            Some((what, hex)) => (what, u64::from_str_radix(hex, 16).ok().map(Zxid)),
+            None => (text.trim(), None),
+        };
+        let parsed = match (what, zxid) {
+            ("truncate", Some(to)) => Some(Self::Truncate(to)),
+            ("install", Some(zxid)) => Some(Self::Install(zxid)),
+            ("discard", None) => Some(Self::Discard),
+            _ => None,
+        };
         match parsed {
             Some(pending) => Ok(Some(pending)),
             None => Err(io::Error::new(
@@ -72,6 +76,7 @@ impl Pending {
         let text = match self {
             Self::Truncate(to) => format!("truncate {to}\n"),
             Self::Install(zxid) => format!("install {zxid}\n"),
+            Self::Discard => "discard\n".to_owned(),
         };
         replace_small(disk, &path(dirs), text.as_bytes())
     }
@@ -81,6 +86,7 @@ impl Pending {
         match self {
             Self::Truncate(to) => truncate(disk, dirs, to)?,
             Self::Install(zxid) => install(disk, dirs, zxid)?,
+            Self::Discard => clear(disk, dirs, None)?,
         }
         remove_durably(disk, &path(dirs))?;
         Ok(())
@@ -129,7 +135,7 @@ fn install<D: Disk>(disk: &D, dirs: Dirs<'_>, zxid: Zxid) -> Result<(), PendingE
     let staged = snapshot::staged_path(dirs.snapshots, zxid);
     let installed = snapshot_path(dirs.snapshots, zxid);
     match disk.rename(&staged, &installed) {
-        Ok(()) => disk.sync_dir(dirs.snapshots)?,
+        Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             // Renamed before the interruption, unless someone has removed it.
             if disk.open_read(&installed).is_err() {
@@ -140,12 +146,17 @@ fn install<D: Disk>(disk: &D, dirs: Dirs<'_>, zxid: Zxid) -> Result<(), PendingE
     }
     // All of the old log and the old snapshots are of a history that this member left: parts of
     // them may never have been committed, and none can stand in for the new snapshot.
+    clear(disk, dirs, Some(&installed))
+}
+
+/// Removes all logs and all snapshots but one.
+fn clear<D: Disk>(disk: &D, dirs: Dirs<'_>, but: Option<&Path>) -> Result<(), PendingError> {
     for log in reader::list(disk, dirs.logs)? {
         disk.remove(&log.path)?;
     }
     disk.sync_dir(dirs.logs)?;
     for snapshot in snapshot::list(disk, dirs.snapshots)? {
-        if snapshot.path != installed {
+        if Some(snapshot.path.as_path()) != but {
             disk.remove(&snapshot.path)?;
         }
     }

@@ -12,6 +12,7 @@ use crate::disk::Disk;
 use crate::error::ReadError;
 use crate::names::LogName;
 use crate::segment::LogFile;
+use crate::tail::Tail;
 
 /// A member's log files, for reading. A handle that may be used by another thread than the log's.
 #[derive(Clone, Debug)]
@@ -20,18 +21,60 @@ pub struct LogReader<D> {
     dir: PathBuf,
 }
 
-/// A part of the log.
+/// A part of the log, see [`LogReader::read`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogPart {
-    /// The last transaction in the log at or before the start that was asked for. When it is the
-    /// start itself, the entries follow it without a gap as far as the log has none; when it is
-    /// less, the start is not in this log, and a learner that has it must go back to this one;
-    /// `None` when the log does not reach back so far.
+    /// As [`LogRange::base`].
     pub base: Option<Zxid>,
     /// In order, no more than fit into the limit but at least one if there is one.
     pub entries: Vec<Entry>,
     /// Whether `entries` ends because of the limit; ask again from the last one.
     pub more: bool,
+}
+
+/// A part of the log, read as it is asked for: an iterator over its transactions. An error ends
+/// it.
+pub struct LogRange<D: Disk> {
+    cursor: Cursor<D>,
+    base: Option<Zxid>,
+    next: Option<Entry>,
+    last: Zxid,
+    to: Zxid,
+}
+
+impl<D: Disk> LogRange<D> {
+    /// The last transaction in the log at or before the start that was asked for. When it is the
+    /// start itself, the range follows it without a gap. When it is less, the start is not in
+    /// this log, and a learner that has it must go back to this one. `None` when the log does not
+    /// reach back so far.
+    #[must_use]
+    pub const fn base(&self) -> Option<Zxid> {
+        self.base
+    }
+
+    fn advance(&mut self) -> Result<Option<Entry>, ReadError> {
+        let Some(entry) = self.next.take() else {
+            return Ok(None);
+        };
+        if self.last < self.to
+            && let Some(next) = self.cursor.next_entry()?
+        {
+            if !next.zxid().follows(self.last) {
+                return Err(self.cursor.gap(self.last, next.zxid()));
+            }
+            self.last = next.zxid();
+            self.next = Some(next).filter(|next| next.zxid() <= self.to);
+        }
+        Ok(Some(entry))
+    }
+}
+
+impl<D: Disk> Iterator for LogRange<D> {
+    type Item = Result<Entry, ReadError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.advance().transpose()
+    }
 }
 
 impl<D: Disk> LogReader<D> {
@@ -47,32 +90,52 @@ impl<D: Disk> LogReader<D> {
         list(&self.disk, &self.dir)
     }
 
-    /// The transactions after `from` up to and including `to`, which must be synced, in at most
-    /// `limit` bytes.
+    /// The transactions after `from` up to and including `to`, which must be synced.
     ///
     /// # Errors
     /// If the log cannot be read, also because it was purged meanwhile.
-    pub fn read(&self, from: Zxid, to: Zxid, limit: usize) -> Result<LogPart, ReadError> {
-        let mut part = LogPart::default();
-        let mut size = 0;
-        let mut cursor = self.cursor(from)?;
+    pub fn range(&self, from: Zxid, to: Zxid) -> Result<LogRange<D>, ReadError> {
+        let mut range = LogRange {
+            cursor: self.cursor(from)?,
+            base: None,
+            next: None,
+            last: Zxid::ZERO,
+            to,
+        };
         // Records up to `to` are synced and so wholly there; behind it the log's thread may be
         // writing at this moment.
-        let mut last = Zxid::ZERO;
-        while last < to
-            && let Some(entry) = cursor.next_entry()?
-        {
-            last = entry.zxid();
-            if last <= from {
-                part.base = Some(last);
-            } else if last <= to {
-                size += entry.bytes().len();
-                if size > limit && !part.entries.is_empty() {
-                    part.more = true;
-                    break;
-                }
-                part.entries.push(entry);
+        while range.last < to && range.next.is_none() {
+            let Some(entry) = range.cursor.next_entry()? else {
+                break;
+            };
+            range.last = entry.zxid();
+            if range.last <= from {
+                range.base = Some(range.last);
+            } else if range.last <= to {
+                range.next = Some(entry);
             }
+        }
+        Ok(range)
+    }
+
+    /// The same, all at once if it fits into `limit` bytes.
+    ///
+    /// # Errors
+    /// As [`LogReader::range`].
+    pub fn read(&self, from: Zxid, to: Zxid, limit: usize) -> Result<LogPart, ReadError> {
+        let mut range = self.range(from, to)?;
+        let mut part = LogPart {
+            base: range.base(),
+            ..LogPart::default()
+        };
+        let mut size = 0;
+        while let Some(entry) = range.next().transpose()? {
+            size += entry.bytes().len();
+            if size > limit && !part.entries.is_empty() {
+                part.more = true;
+                break;
+            }
+            part.entries.push(entry);
         }
         Ok(part)
     }
@@ -94,6 +157,7 @@ impl<D: Disk> LogReader<D> {
             files,
             current: None,
             last: Zxid::ZERO,
+            offset: 0,
         })
     }
 }
@@ -140,6 +204,8 @@ pub(crate) struct Cursor<D: Disk> {
     files: Vec<LogName>,
     current: Option<LogFile<D::File>>,
     last: Zxid,
+    /// Where the last one is in the current file.
+    offset: u64,
 }
 
 impl<D: Disk> Cursor<D> {
@@ -148,9 +214,10 @@ impl<D: Disk> Cursor<D> {
     pub(crate) fn next_entry(&mut self) -> Result<Option<Entry>, ReadError> {
         loop {
             if let Some(log) = &mut self.current {
-                while let Some((_, entry)) = log.next_entry()? {
+                while let Some((offset, entry)) = log.next_entry()? {
                     if entry.zxid() > self.last {
                         self.last = entry.zxid();
+                        self.offset = offset;
                         return Ok(Some(entry));
                     }
                 }
@@ -158,7 +225,23 @@ impl<D: Disk> Cursor<D> {
             let Some(next) = self.files.pop() else {
                 return Ok(None);
             };
+            if let Some(log) = &self.current
+                && let Tail::Rotten { why } = log.tail(true)?
+            {
+                return Err(log.corrupt(log.position(), why));
+            }
             self.current = Some(LogFile::open(&self.disk, &next.path)?);
+        }
+    }
+
+    /// The last transaction, `found`, should not have come after `after`.
+    fn gap(&self, after: Zxid, found: Zxid) -> ReadError {
+        let path = self.current.as_ref().map(LogFile::path);
+        ReadError::Gap {
+            path: path.map(Path::to_owned).unwrap_or_default(),
+            offset: self.offset,
+            after,
+            found,
         }
     }
 }

@@ -4,7 +4,7 @@
     reason = "this module is the disk; all else in the server goes through the trait"
 )]
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -17,6 +17,20 @@ pub struct RealDisk;
 
 impl Disk for RealDisk {
     type File = File;
+    type Lock = File;
+
+    fn lock(&self, dir: &Path) -> io::Result<File> {
+        let dir = File::open(dir)?;
+        match dir.try_lock() {
+            Ok(()) => Ok(dir),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            // Some network file systems have no locks; there is nothing to keep others out with.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                Ok(dir)
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
 
     fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new()

@@ -49,16 +49,29 @@ pub struct Cut {
     pub bytes: u64,
 }
 
+/// Makes a member's directories where they are missing and keeps other processes out of them.
+pub(crate) fn enter<D: Disk>(disk: &D, paths: &Paths) -> Result<Vec<D::Lock>, OpenError> {
+    let mut dirs = vec![paths.snapshots(), paths.logs()];
+    dirs.dedup();
+    let mut locks = Vec::new();
+    for dir in dirs {
+        disk.create_dir(&dir)
+            .map_err(|source| failed(&dir, "make", source))?;
+        locks.push(disk.lock(&dir).map_err(|source| match source.kind() {
+            io::ErrorKind::WouldBlock => OpenError::InUse { path: dir },
+            _ => failed(&dir, "lock", source),
+        })?);
+    }
+    Ok(locks)
+}
+
+/// Finds what is there, in directories that were entered.
 pub(crate) fn recover<D: Disk>(disk: &D, paths: &Paths) -> Result<Recovered, OpenError> {
     let (snapshots, logs) = (paths.snapshots(), paths.logs());
     let dirs = Dirs {
         snapshots: &snapshots,
         logs: &logs,
     };
-    for dir in [&snapshots, &logs] {
-        disk.create_dir(dir)
-            .map_err(|source| failed(dir, "make", source))?;
-    }
     if snapshots != logs {
         refuse_misplaced(disk, dirs)?;
     }
@@ -215,6 +228,17 @@ pub(crate) fn failed(path: &Path, action: &'static str, source: io::Error) -> Op
 /// A log that cannot be read at the start cannot be used.
 pub(crate) fn unreadable(error: ReadError, after: Zxid) -> OpenError {
     match error {
+        ReadError::Gap {
+            path,
+            offset,
+            after,
+            found,
+        } => OpenError::Gap {
+            path,
+            offset,
+            after,
+            found,
+        },
         ReadError::Io { path, source } => OpenError::Io {
             path,
             action: "read",

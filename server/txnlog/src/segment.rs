@@ -79,7 +79,10 @@ impl<F: DiskFile> LogFile<F> {
             log.stop = Some(Flaw::Short);
             return Ok(log);
         }
-        if FileHeader::from_bytes(&header).ok() != Some(LOG_HEADER) {
+        let is_log = FileHeader::from_bytes(&header).is_ok_and(|header| {
+            header.magic == LOG_HEADER.magic && header.version == LOG_HEADER.version
+        });
+        if !is_log {
             return Err(log.corrupt(0, "it is not the header of a log".to_owned()));
         }
         log.at = FILE_HEADER;

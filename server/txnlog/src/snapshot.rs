@@ -172,3 +172,6 @@ const SEAL: usize = 13;
 const DIGEST_SECTION: usize = 20 + SEAL;
 /// zxid and a seal.
 const LAST_ZXID_SECTION: usize = 8 + SEAL;
+
+#[cfg(test)]
+mod tests;

@@ -53,10 +53,12 @@ pub struct Store<D: Disk> {
     options: Options,
     appender: Appender<D>,
     snapshots: Snapshots<D>,
+    _locks: Vec<D::Lock>,
 }
 
 impl<D: Disk> Store<D> {
-    /// Opens a member's data, making the directories where they are missing.
+    /// Opens a member's data, making the directories where they are missing and keeping other
+    /// processes out of them as long as the store lives.
     ///
     /// Completes an interrupted truncation or installation, cuts a torn tail, removes what
     /// unfinished work has left. The state itself is read by [`Store::replay`], which finds what
@@ -65,6 +67,7 @@ impl<D: Disk> Store<D> {
     /// # Errors
     /// If the data is damaged or contradictory, or the disk fails.
     pub fn open(disk: D, paths: &Paths, options: Options) -> Result<(Self, Recovered), OpenError> {
+        let locks = recovery::enter(&disk, paths)?;
         let recovered = recovery::recover(&disk, paths)?;
         let snapshot_dir = paths.snapshots();
         let log_dir = paths.logs();
@@ -82,6 +85,7 @@ impl<D: Disk> Store<D> {
             options,
             appender,
             snapshots,
+            _locks: locks,
         };
         Ok((store, recovered))
     }
@@ -188,6 +192,20 @@ impl<D: Disk> Store<D> {
         Ok(())
     }
 
+    /// Removes all logs and snapshots, durably and as a whole: what follows
+    /// [`TruncateError::NoBase`]. The epochs stay. A member that does this has forgotten what it
+    /// had promised; [`Mark::Rejoin`](crate::Mark::Rejoin) is to be set before. Snapshots that
+    /// were begun before will not appear.
+    ///
+    /// # Errors
+    /// Every error is final.
+    pub fn discard(&mut self) -> Result<(), AppendError> {
+        self.appender.check_alive()?;
+        self.carry_out(Pending::Discard)?;
+        self.appender.restart_after(Zxid::ZERO, Amount::default());
+        Ok(())
+    }
+
     /// Stores `acceptedEpoch` durably.
     ///
     /// # Errors
@@ -282,7 +300,8 @@ impl<D: Disk> Store<D> {
                 last = entry.zxid();
             }
         }
-        Ok(last)
+        // There should have been something after `to`: the log is damaged or was given up.
+        Err(TruncateError::NoBase { to })
     }
 
     /// Announces and does it. No snapshot of the old state appears once it is announced.

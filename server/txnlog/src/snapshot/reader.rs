@@ -45,7 +45,9 @@ impl SnapshotReader {
             }
             Err(error) => return Err(error.into()),
         }
-        if FileHeader::from_bytes(&Bytes::copy_from_slice(&header)).ok() != Some(HEADER) {
+        let is_snapshot = FileHeader::from_bytes(&Bytes::copy_from_slice(&header))
+            .is_ok_and(|header| header.magic == HEADER.magic && header.version == HEADER.version);
+        if !is_snapshot {
             return Err(SnapshotReadError::Header);
         }
         let mut sum = Adler32::new();

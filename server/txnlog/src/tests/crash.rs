@@ -111,6 +111,7 @@ enum Step {
     Snapshot,
     Truncate(Zxid),
     Install(Zxid),
+    Discard,
     Accept(Epoch),
     Current(Epoch),
     Purge,
@@ -174,6 +175,14 @@ impl World {
 
     fn next_step(&mut self) -> Step {
         let last = self.model.last();
+        if !self.model.born {
+            // A member without a snapshot logs nothing.
+            return match self.rng.below(3) {
+                0 => Step::Reopen,
+                1 => Step::Snapshot,
+                _ => Step::Accept(Epoch(self.epoch)),
+            };
+        }
         match self.rng.below(24) {
             0..=8 => {
                 let mut next = match last.epoch() < Epoch(self.epoch) {
@@ -209,8 +218,14 @@ impl World {
             }
             20 if self.rng.chance(2) => {
                 self.epoch += 2;
-                Step::Install(zxid(self.epoch - 1, 1 + self.rng.below(9) as u32))
+                // A leader's state may be behind what this member has logged.
+                let logged = self.rng.below(2 * self.model.log.len() as u64 + 1) as usize;
+                Step::Install(match self.model.log.get(logged) {
+                    Some(entry) => entry.zxid(),
+                    None => zxid(self.epoch - 1, 1 + self.rng.below(9) as u32),
+                })
             }
+            20 if self.rng.chance(8) => Step::Discard,
             20 | 21 => Step::Accept(Epoch(self.epoch)),
             22 => match self.model.accepted {
                 Some(accepted) => Step::Current(accepted),
@@ -243,6 +258,12 @@ impl World {
                 model.base = *at;
                 model.log.clear();
                 model.synced = 0;
+            }
+            Step::Discard => {
+                model.base = Zxid::ZERO;
+                model.log.clear();
+                model.synced = 0;
+                model.born = false;
             }
             Step::Accept(epoch) => model.accepted = Some(*epoch),
             Step::Current(epoch) => model.current = Some(*epoch),
@@ -278,6 +299,7 @@ impl World {
             }
             Step::Truncate(to) => store.truncate(*to).map(drop).map_err(drop),
             Step::Install(at) => install(store, *at),
+            Step::Discard => store.discard().map_err(drop),
             Step::Accept(epoch) => store.store_accepted(*epoch).map_err(drop),
             Step::Current(epoch) => store.store_current(*epoch).map_err(drop),
             Step::Purge => return store.purge(3).map(drop).map_err(drop),
@@ -394,4 +416,4 @@ fn every_failing_operation_leaves_a_promised_state() {
     }
 }
 
-const SEEDS: u64 = 6;
+const SEEDS: u64 = 12;

@@ -298,6 +298,7 @@ fn a_snapshot_begun_before_a_truncation_does_not_appear_after_it() {
     let trailer = write_state(&mut writer, zxid(1, 9)).unwrap();
     store.truncate(zxid(1, 7)).unwrap();
     assert!(writer.finish(trailer).is_err());
+    drop(store);
     assert_eq!(counters(&replay(&disk).unwrap()), [6, 7]);
 }
 
@@ -344,4 +345,144 @@ fn a_transaction_above_the_limit_survives_a_loss_of_power_once_synced() {
         let seen = replay(&disk).unwrap();
         assert!(seen.entries.contains(&zxid(1, 11)), "loss {loss}");
     }
+}
+
+#[test]
+fn data_in_use_is_refused_to_others_until_it_is_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = crate::Paths::single(dir.path());
+    let (store, _) = Store::open(crate::RealDisk, &paths, OPTIONS).unwrap();
+    let other = Store::open(crate::RealDisk, &paths, OPTIONS);
+    assert!(matches!(other, Err(OpenError::InUse { .. })));
+    drop(store);
+    Store::open(crate::RealDisk, &paths, OPTIONS).unwrap();
+}
+
+#[test]
+fn damaged_data_is_set_aside_for_a_rejoin_but_epochs_and_the_mark_stay() {
+    let damages: [fn(&CrashingDisk); 4] = [
+        |disk| edit(disk, LOG_6, |bytes| bytes[40] ^= 1),
+        |disk| {
+            disk.put(
+                Path::new("/data/version-2/pending"),
+                b"install 0x1".to_vec(),
+            )
+        },
+        |disk| remove(disk, LOG_1),
+        |_| (),
+    ];
+    for damage in damages {
+        let disk = member();
+        damage(&disk);
+        crate::set_aside(&disk, &paths()).unwrap();
+        let (_, recovered) = open(&disk).unwrap();
+        assert!(recovered.empty);
+        assert_eq!(recovered.accepted_epoch, Some(Epoch(1)));
+        let marks = crate::Marks::new(disk.clone(), &paths());
+        assert!(marks.get(crate::Mark::Rejoin).unwrap().is_some());
+        let kept = Path::new("/logs/version-2/damaged.log.100000006");
+        assert!(disk.content(kept).is_some());
+    }
+}
+
+#[test]
+fn unusable_epochs_are_set_aside_too() {
+    let disk = member();
+    disk.put(Path::new("/data/version-2/currentEpoch"), b"7".to_vec());
+    crate::set_aside(&disk, &paths()).unwrap();
+    let (_, recovered) = open(&disk).unwrap();
+    assert_eq!(
+        (recovered.accepted_epoch, recovered.current_epoch),
+        (None, None)
+    );
+}
+
+#[test]
+fn a_range_says_where_the_learner_and_the_log_part() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    let log = store.log_reader();
+    let part = |from: Zxid, to: Zxid, limit: usize| {
+        let part = log.read(from, to, limit).unwrap();
+        let counters: Vec<u32> = part.entries.iter().map(|e| e.zxid().counter()).collect();
+        (part.base, counters, part.more)
+    };
+    let all = 1 << 20;
+    let whole = (Some(zxid(1, 4)), vec![5, 6, 7], false);
+    assert_eq!(part(zxid(1, 4), zxid(1, 7), all), whole);
+    assert_eq!(
+        part(zxid(1, 4), zxid(1, 7), 1),
+        (Some(zxid(1, 4)), vec![5], true)
+    );
+    assert_eq!(
+        part(zxid(1, 9), zxid(1, 9), all),
+        (Some(zxid(1, 9)), vec![], false)
+    );
+    // A learner with transactions of its own goes back to the last one in common.
+    assert_eq!(
+        part(zxid(1, 12), zxid(1, 9), all),
+        (Some(zxid(1, 9)), vec![], false)
+    );
+    let before = (None, vec![1, 2], false);
+    assert_eq!(part(Zxid::ZERO, zxid(1, 2), all), before);
+}
+
+#[test]
+fn a_range_ends_with_an_error_where_the_log_is_damaged_or_a_part_is_missing() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    edit(&disk, LOG_1, |bytes| bytes[300] ^= 1);
+    let read = store.log_reader().read(zxid(1, 1), zxid(1, 9), 1 << 20);
+    assert!(
+        matches!(read, Err(crate::ReadError::Corrupt { path, .. }) if path == Path::new(LOG_1))
+    );
+
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    edit(&disk, LOG_1, |bytes| {
+        bytes.truncate(16 + (bytes.len() - 16) / 5 * 3)
+    });
+    let read = store.log_reader().read(zxid(1, 1), zxid(1, 9), 1 << 20);
+    assert!(matches!(read, Err(crate::ReadError::Gap { found, .. }) if found == zxid(1, 6)));
+}
+
+#[test]
+fn recent_transactions_are_the_last_ones_across_files() {
+    let disk = member();
+    let (store, _) = open(&disk).unwrap();
+    let recent = |count, bytes| -> Vec<u32> {
+        let recent = store.recent(count, bytes).unwrap();
+        recent.iter().map(|entry| entry.zxid().counter()).collect()
+    };
+    assert_eq!(recent(6, 1 << 20), [4, 5, 6, 7, 8, 9]);
+    assert_eq!(recent(100, 1 << 20).len(), 9);
+    let size = entry(1, 1).bytes().len();
+    assert_eq!(recent(100, 2 * size + 1), [8, 9]);
+}
+
+#[test]
+fn an_epoch_that_apache_was_about_to_store_is_taken_over_where_the_log_is_in_it() {
+    let disk = member();
+    let (mut store, _) = open(&disk).unwrap();
+    store.append(&[entry(2, 1)]).unwrap();
+    store.sync().unwrap();
+    store.store_accepted(Epoch(2)).unwrap();
+    drop(store);
+    assert_eq!(open(&disk).unwrap().1.current_epoch, Some(Epoch(1)));
+    disk.put(Path::new("/data/version-2/currentEpoch.tmp"), b"2".to_vec());
+    assert_eq!(open(&disk).unwrap().1.current_epoch, Some(Epoch(2)));
+    let stored = disk.content(Path::new("/data/version-2/currentEpoch"));
+    assert_eq!(stored.unwrap(), b"2");
+}
+
+#[test]
+fn discarded_data_is_gone_but_the_epochs_stay() {
+    let disk = member();
+    let (mut store, _) = open(&disk).unwrap();
+    store.discard().unwrap();
+    assert_eq!(store.last_zxid(), Zxid::ZERO);
+    drop(store);
+    let (_, recovered) = open(&disk).unwrap();
+    assert!(recovered.empty);
+    assert_eq!(recovered.current_epoch, Some(Epoch(1)));
 }
