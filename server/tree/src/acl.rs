@@ -191,18 +191,16 @@ pub(crate) fn masked(entry: &Acl) -> Acl {
     entry
 }
 
-/// What whoAmI shows of an identity.
-pub(crate) fn client_info(id: &Id, schemes: &Schemes) -> Option<ClientInfo> {
+/// What whoAmI shows of an identity: no password hash.
+pub(crate) fn client_info(id: &Id) -> ClientInfo {
     let user = match id.scheme.as_str() {
-        "digest" if schemes.digest => id.id.split(':').next().unwrap_or_default(),
-        "ip" => &id.id,
-        scheme if schemes.is_authenticated(scheme) => &id.id,
-        _ => return None,
+        "digest" => id.id.split(':').next().unwrap_or_default(),
+        _ => &id.id,
     };
-    Some(ClientInfo {
+    ClientInfo {
         scheme: id.scheme.clone(),
         user: user.to_owned(),
-    })
+    }
 }
 
 /// An address and how many of its leading bits count.

@@ -7,11 +7,12 @@ use crate::path;
 /// The version of this way of computing, as transactions and snapshots name it.
 pub(crate) const VERSION: i32 = 2;
 
-/// CRC-32 of path, data and state; 0 where the digest does not look.
+/// CRC-32 of path, data and state; 0 where the digest does not look. The root is the empty path.
 pub(crate) fn of(path: &str, data: Option<&[u8]>, stat: &StatPersisted) -> u32 {
     if !path::is_digested(path) {
         return 0;
     }
+    let path = if path == "/" { "" } else { path };
     let mut crc = crc32fast::Hasher::new();
     crc.update(path.as_bytes());
     crc.update(data.unwrap_or_default());

@@ -51,11 +51,7 @@ impl Tree {
                 total.encode(out);
             }
             Request::WhoAmI(()) => {
-                let infos: Vec<_> = who
-                    .identities
-                    .iter()
-                    .filter_map(|id| acl::client_info(id, &self.options.schemes))
-                    .collect();
+                let infos: Vec<_> = who.identities.iter().map(acl::client_info).collect();
                 infos.encode(out);
             }
             Request::MultiRead(multi) => self.read_all(&multi.ops, who, out)?,

@@ -89,18 +89,13 @@ impl Preparation<'_> {
         Ok((kind::CREATE_TTL, Txn::CreateTtl(txn)))
     }
 
-    /// The mode that the flags name, if it goes with there being a TTL or not, and with the
-    /// session.
+    /// The mode that the flags name, if it goes with the session.
     fn mode(&self, flags: i32, ttl: Option<i64>) -> Result<CreateMode, ErrorCode> {
         let mode = CreateMode::from_code(flags).ok_or(ErrorCode::BadArguments)?;
-        let is_ttl = matches!(
-            mode,
-            CreateMode::PersistentWithTtl | CreateMode::PersistentSequentialWithTtl
-        );
-        if (is_ttl || ttl.is_some()) && !self.tree.options.extended_types {
+        if (is_ttl(mode) || ttl.is_some()) && !self.tree.options.extended_types {
             return Err(ErrorCode::Unimplemented);
         }
-        if is_ttl != ttl.is_some() || !ttl.is_none_or(Owner::is_ttl) {
+        if mode_of(flags, ttl).is_none() {
             return Err(ErrorCode::BadArguments);
         }
         self.require_session()?;
@@ -150,4 +145,19 @@ impl Preparation<'_> {
             parent_cversion,
         })
     }
+}
+
+/// The mode that the flags name, if there is one and it goes with there being a TTL or not.
+pub(super) fn mode_of(flags: i32, ttl: Option<i64>) -> Option<CreateMode> {
+    let goes_with = |mode: &CreateMode| is_ttl(*mode) == ttl.is_some();
+    CreateMode::from_code(flags)
+        .filter(goes_with)
+        .filter(|_| ttl.is_none_or(Owner::is_ttl))
+}
+
+const fn is_ttl(mode: CreateMode) -> bool {
+    matches!(
+        mode,
+        CreateMode::PersistentWithTtl | CreateMode::PersistentSequentialWithTtl
+    )
 }

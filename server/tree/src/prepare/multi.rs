@@ -1,14 +1,18 @@
 //! Several changes under one zxid, or none of them.
 
-use wire::client::{ErrorCode, Request};
+use wire::client::{CreateMode, ErrorCode, Request};
 use wire::txn::{ErrorTxn, Txn, kind};
 
+use super::create::mode_of;
 use super::{Preparation, Prepared};
 
 impl Preparation<'_> {
     /// If one part fails, all are errors: 0 before it, its own, and "inconsistency" for those
-    /// after it, which are not tried.
+    /// after it, which are not tried. A part that makes no sense by itself fails the whole.
     pub(super) fn multi(&mut self, ops: &[Request]) -> Prepared {
+        if !ops.iter().all(is_well_formed) {
+            return Err(ErrorCode::MarshallingError);
+        }
         let mut parts = Vec::with_capacity(ops.len());
         self.pending.begin();
         for op in ops {
@@ -28,6 +32,18 @@ impl Preparation<'_> {
         }
         self.pending.keep();
         Ok((kind::MULTI, Txn::Multi(parts)))
+    }
+}
+
+/// What Apache looks at when it decodes a part.
+fn is_well_formed(op: &Request) -> bool {
+    match op {
+        Request::Create(r) | Request::Create2(r) | Request::CreateContainer(r) => {
+            mode_of(r.flags, None).is_some()
+        }
+        Request::CreateTtl(r) => CreateMode::from_code(r.flags).is_some(),
+        Request::Delete(_) | Request::SetData(_) | Request::Check(_) => true,
+        _ => false,
     }
 }
 

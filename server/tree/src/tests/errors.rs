@@ -119,6 +119,29 @@ fn changes_are_refused() {
 }
 
 #[test]
+fn a_part_that_makes_no_sense_fails_the_whole_multi() {
+    let mut leader = leader();
+    let bad = |flags: i32| CreateRequest {
+        flags,
+        ..create("/x", CreateMode::Persistent)
+    };
+    let ttl = CreateMode::PersistentWithTtl.code();
+    for part in [
+        Request::Create(bad(7)),
+        Request::Create2(bad(ttl)),
+        Request::GetData(wire::client::PathRequest {
+            path: "/a".to_owned(),
+            watch: false,
+        }),
+    ] {
+        let parts = vec![persistent("/y"), part];
+        refused(&mut leader, multi(parts), ErrorCode::MarshallingError);
+    }
+    assert_eq!(leader.done(S, multi(vec![with_ttl("/x", 0)])), 0);
+    assert_eq!(&leader.applied.body()[5..9], &(-8i32).to_be_bytes());
+}
+
+#[test]
 fn sessions_are_checked_before_paths() {
     let mut leader = leader();
     for (standing, error) in [

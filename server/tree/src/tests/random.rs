@@ -24,6 +24,9 @@ impl Random {
     }
 
     fn path(&mut self) -> String {
+        if self.below(30) == 0 {
+            return "/".to_owned();
+        }
         let depth = 1 + self.below(3);
         let names = ["a", "b", "c", "longer name", "ü"];
         (0..depth).fold(String::new(), |path, _| path + "/" + self.pick(&names))
