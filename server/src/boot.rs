@@ -14,6 +14,7 @@ use txnlog::{
     Replayed, SnapshotWriteError, Store, Trailer,
 };
 use wire::config::EnsembleConfig;
+use wire::control::BootReport;
 use wire::snapshot::Piece;
 use wire::txn::Entry;
 use wire::{Epoch, Zxid};
@@ -79,44 +80,35 @@ pub(crate) struct Opened {
     pub(crate) tree: Tree,
 }
 
-/// How to start.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Wish {
-    /// Start without a vote, and without what cannot be read.
-    pub(crate) rejoin: bool,
-    /// This is the ensemble's first boot: the member may vote from an empty disk.
-    pub(crate) birth: bool,
+/// Whether a member may vote from the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vote {
+    /// As what is on the disk allows.
+    AsFound,
+    /// Yes, since this is the ensemble's first boot.
+    Birth,
+    /// Not before it is synced.
+    No,
 }
 
 /// Opens and reads the member's files.
 ///
 /// # Errors
-/// If what is there cannot be used.
-pub(crate) fn open(config: &Config, wish: Wish) -> Result<Opened, BootError> {
+/// If what is there cannot be used; with `rejoin`, what is damaged is moved aside.
+pub(crate) fn open(config: &Config, rejoin: bool) -> Result<Opened, BootError> {
     let paths = Paths {
         data: config.data_dir.clone(),
         log: config.log_dir.clone(),
     };
     let marks = Marks::new(RealDisk, &paths);
-    let get = |mark, name: &str| {
-        marks.get(mark).map_err(|source| BootError::File {
-            path: paths.data.join(name),
-            action: "read",
-            source,
-        })
-    };
-    if let Some(reason) = get(Mark::Parked, "parked")? {
-        let path = paths.data.join("parked");
-        return Err(BootError::Parked { path, reason });
-    }
-    let mut has_rejoin_mark = get(Mark::Rejoin, "rejoin")?.is_some();
-    if wish.rejoin && !has_rejoin_mark {
-        set_mark(&marks, &paths, Mark::Rejoin, "rejoin", "asked for")?;
+    let mut has_rejoin_mark = get_mark(&marks, &paths, Mark::Rejoin)?.is_some();
+    if rejoin && !has_rejoin_mark {
+        set_mark(&marks, &paths, Mark::Rejoin, "asked for")?;
         has_rejoin_mark = true;
     }
     let (store, recovered, tree) = match read(config, &paths) {
         Ok(found) => found,
-        Err(error) if wish.rejoin && is_damage(&error) => {
+        Err(error) if rejoin && is_damage(&error) => {
             tracing::warn!(%error, "the data cannot be used and is moved aside");
             move_aside(&paths)?;
             read(config, &paths)?
@@ -185,15 +177,26 @@ fn move_aside(paths: &Paths) -> Result<(), BootError> {
     Ok(())
 }
 
+fn get_mark(
+    marks: &Marks<RealDisk>,
+    paths: &Paths,
+    mark: Mark,
+) -> Result<Option<String>, BootError> {
+    marks.get(mark).map_err(|source| BootError::File {
+        path: paths.data.join(mark.file()),
+        action: "read",
+        source,
+    })
+}
+
 fn set_mark(
     marks: &Marks<RealDisk>,
     paths: &Paths,
     mark: Mark,
-    name: &str,
     text: &str,
 ) -> Result<(), BootError> {
     marks.set(mark, text).map_err(|source| BootError::File {
-        path: paths.data.join(name),
+        path: paths.data.join(mark.file()),
         action: "write",
         source,
     })
@@ -209,9 +212,9 @@ impl Opened {
         &mut self,
         config: &Config,
         ensemble: EnsembleConfig,
-        wish: Wish,
+        vote: Vote,
     ) -> Result<zab::Boot, BootError> {
-        let recovered = &self.recovered;
+        let recovered = self.recovered.clone();
         let last = self.disk.store.last_zxid();
         let epoch_or = |epoch: Option<Epoch>| epoch.unwrap_or_else(|| last.epoch());
         let (accepted, current) = (
@@ -223,14 +226,14 @@ impl Opened {
             let path = self.disk.paths.snapshots();
             return Err(BootError::LostData { path });
         }
-        let may_vote = self.may_vote(config, wish)?;
+        let may_vote = self.may_vote(config, vote)?;
         if recovered.empty && may_vote {
             self.write_first_snapshot(config)?;
         }
         let recent = self
             .disk
             .store
-            .recent(config.storage.window, crate::serve::WINDOW_BYTES)?;
+            .recent(config.storage.window, crate::assembly::WINDOW_BYTES)?;
         Ok(zab::Boot {
             config: ensemble,
             accepted: accepted.max(current),
@@ -241,31 +244,76 @@ impl Opened {
         })
     }
 
-    fn may_vote(&self, config: &Config, wish: Wish) -> Result<bool, BootError> {
+    fn may_vote(&mut self, config: &Config, vote: Vote) -> Result<bool, BootError> {
+        if vote == Vote::No && !self.disk.has_rejoin_mark {
+            let Disk { marks, paths, .. } = &self.disk;
+            set_mark(marks, paths, Mark::Rejoin, "joins an ensemble")?;
+            self.disk.has_rejoin_mark = true;
+        }
         if self.disk.has_rejoin_mark {
             return Ok(false);
         }
-        if !self.recovered.empty || wish.birth || config.storage.autocreate {
+        if !self.recovered.empty || vote == Vote::Birth || config.storage.autocreate {
             return Ok(true);
         }
-        let path = self.disk.paths.data.join("initialize");
-        let initialize = self.disk.marks.get(Mark::Initialize);
-        let initialize = initialize.map_err(|source| BootError::File {
-            path: path.clone(),
-            action: "read",
-            source,
-        })?;
-        if initialize.is_some() {
-            self.disk
-                .marks
+        let Disk { marks, paths, .. } = &self.disk;
+        let may_begin = get_mark(marks, paths, Mark::Initialize)?.is_some();
+        if may_begin {
+            marks
                 .clear(Mark::Initialize)
                 .map_err(|source| BootError::File {
-                    path,
+                    path: paths.data.join(Mark::Initialize.file()),
                     action: "remove",
                     source,
                 })?;
         }
-        Ok(initialize.is_some())
+        Ok(may_begin)
+    }
+
+    /// What the sidecar is told of the volume. On first sight of it, it gets its name.
+    ///
+    /// # Errors
+    /// If the volume cannot be read or written.
+    pub(crate) fn report(&self) -> Result<BootReport, BootError> {
+        let Disk { marks, paths, .. } = &self.disk;
+        let volume_id = match get_mark(marks, paths, Mark::VolumeId)? {
+            Some(id) => id,
+            None => {
+                let id = format!("{:016x}{:016x}", random(), random());
+                set_mark(marks, paths, Mark::VolumeId, &id)?;
+                id
+            }
+        };
+        let recovered = &self.recovered;
+        let number = |epoch: Option<Epoch>| epoch.unwrap_or_else(|| recovered.last_zxid.epoch()).0;
+        let has_epochs = recovered.accepted_epoch.is_some() || recovered.current_epoch.is_some();
+        Ok(BootReport {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            volume_id,
+            cluster_id: get_mark(marks, paths, Mark::ClusterId)?,
+            empty: recovered.empty && !has_epochs,
+            accepted_epoch: number(recovered.accepted_epoch),
+            current_epoch: number(recovered.current_epoch),
+            last_zxid: recovered.last_zxid.0,
+            config: self.disk.stored_config()?.map(|config| config.to_string()),
+            parked: get_mark(marks, paths, Mark::Parked)?,
+            running: false,
+        })
+    }
+
+    /// Refuses a parked member: nobody is there who could say that it may start after all.
+    ///
+    /// # Errors
+    /// If there is a park mark.
+    pub(crate) fn refuse_parked(&self) -> Result<(), BootError> {
+        let Disk { marks, paths, .. } = &self.disk;
+        match get_mark(marks, paths, Mark::Parked)? {
+            Some(reason) => Err(BootError::Parked {
+                path: paths.data.join(Mark::Parked.file()),
+                reason,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn write_first_snapshot(&mut self, config: &Config) -> Result<(), BootError> {
@@ -318,6 +366,25 @@ impl Disk {
 
     fn config_path(&self) -> PathBuf {
         self.paths.data.join("ensemble.dynamic")
+    }
+
+    /// The ensemble that the volume belongs to.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    pub(crate) fn cluster_id(&self) -> Result<Option<String>, BootError> {
+        get_mark(&self.marks, &self.paths, Mark::ClusterId)
+    }
+
+    /// From now on the volume belongs to this ensemble.
+    ///
+    /// # Errors
+    /// If that cannot be written.
+    pub(crate) fn claim(&self, cluster_id: &str) -> Result<(), BootError> {
+        if self.cluster_id()?.is_none() {
+            set_mark(&self.marks, &self.paths, Mark::ClusterId, cluster_id)?;
+        }
+        Ok(())
     }
 
     /// From now on the member has no vote at its start.

@@ -5,7 +5,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
 
 use tree::Tree;
 use txnlog::{Purge, RealDisk, SpareJob};
@@ -38,7 +37,7 @@ const FILL_PAUSE: u64 = 10_000;
 
 impl Chores {
     /// Starts the thread, which ends with the last handle.
-    pub(crate) fn start(clock: Clock) -> io::Result<(Self, JoinHandle<()>)> {
+    pub(crate) fn start(clock: Clock) -> io::Result<Self> {
         let (sender, receiver) = channel();
         let fill_again = Arc::new(AtomicU64::new(0));
         let chores = Self {
@@ -46,8 +45,8 @@ impl Chores {
             clock,
             fill_again: fill_again.clone(),
         };
-        let thread = vital::thread("chores", move || run(&receiver, clock, &fill_again))?;
-        Ok((chores, thread))
+        vital::thread("chores", move || run(&receiver, clock, &fill_again))?;
+        Ok(chores)
     }
 
     pub(crate) fn push(&self, chore: Chore) {

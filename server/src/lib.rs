@@ -18,6 +18,7 @@
 
 mod admin;
 mod apply;
+mod assembly;
 pub mod bench;
 mod boot;
 mod chores;
@@ -35,6 +36,7 @@ mod peers;
 mod routes;
 pub mod serve;
 mod shared;
+mod sidecar;
 mod snapshots;
 mod vital;
 

@@ -2,19 +2,16 @@
 
 use std::io;
 use std::net::TcpListener as StdListener;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use wire::config::{Address, EnsembleConfig};
 
+use crate::assembly::Running;
 use crate::clients::accept;
 use crate::config::Config;
-use crate::peers::election::Election;
-use crate::peers::links::Links;
 use crate::serve::Listeners;
-use crate::shared::Shared;
 use crate::vital;
 
 /// How long a member tries to listen on an address that is not its own yet: in a cluster its name
@@ -146,20 +143,18 @@ async fn try_bind(address: &Address, backlog: u32) -> io::Result<TcpListener> {
 }
 
 /// Starts to accept.
-pub(crate) fn start(
-    shared: &Arc<Shared>,
-    election: &Arc<Election>,
-    links: &Arc<Links>,
-    ports: Ports,
-    runtime: &Handle,
-) {
+pub(crate) fn start(running: &Running, ports: Ports, runtime: &Handle) {
     if let Ok(address) = ports.client.local_addr() {
         tracing::info!(%address, "listening for clients");
     }
-    let clients = accept::accept(shared.clone(), ports.client, runtime.clone());
+    let clients = accept::accept(running.shared.clone(), ports.client, runtime.clone());
     vital::task(runtime, "client port", clients);
     if let Some((quorum, votes)) = ports.peers {
-        vital::task(runtime, "quorum port", links.clone().accept(quorum));
-        vital::task(runtime, "election port", election.clone().accept(votes));
+        vital::task(runtime, "quorum port", running.links.clone().accept(quorum));
+        vital::task(
+            runtime,
+            "election port",
+            running.election.clone().accept(votes),
+        );
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Job {
     Config(Box<EnsembleConfig>),
     /// The member is synced again: it may vote after a restart.
     Synced,
+    /// Write a snapshot, due or not.
+    Snapshot,
     /// Remove old snapshots and logs.
     Purge,
     /// End after what came before.

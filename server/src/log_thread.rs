@@ -121,6 +121,10 @@ impl LogThread {
                 .disk
                 .forget_rejoin()
                 .map_err(store_failed("that this member is synced"))?,
+            Job::Snapshot => {
+                self.flush()?;
+                self.begin_snapshot()?;
+            }
             Job::Purge => {
                 let keep = self.shared.config.storage.retain;
                 self.chores
@@ -245,6 +249,13 @@ impl LogThread {
     fn snapshot_if_due(&mut self) -> Result<(), LogFailure> {
         let amount = self.disk.store.since_snapshot();
         if self.snapshooter.is_due(amount) {
+            self.begin_snapshot()?;
+        }
+        Ok(())
+    }
+
+    fn begin_snapshot(&mut self) -> Result<(), LogFailure> {
+        if !self.snapshooter.is_running() {
             self.disk.store.roll()?;
             self.fill_ahead();
             self.snapshooter.begin();

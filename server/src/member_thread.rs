@@ -349,5 +349,6 @@ impl MemberThread {
         }
         self.state.shown = Some(now);
         *self.shared.status.write() = Some(self.member.status());
+        *self.shared.synced.write() = self.member.synced_members();
     }
 }

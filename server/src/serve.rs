@@ -2,44 +2,29 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use member::{Member, ReapSettings, Settings};
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::time::MissedTickBehavior;
-use tree::WatchTable;
-use txnlog::SnapshotWriteError;
+use txnlog::{Mark, SnapshotWriteError};
+use wire::config::EnsembleConfig;
 
-use crate::boot::{self, BootError, Opened, Wish};
-use crate::chores::Chores;
-use crate::clock::Clock;
+use crate::assembly::{self, Running};
+use crate::boot::{self, BootError, Opened, Vote};
 use crate::config::Config;
-use crate::inbox::{Inbox, Work};
 use crate::listen::{self, ListenError, Ports};
-use crate::log_queue::{Job, LogQueue};
-use crate::log_thread::{LogFailure, LogThread, Waiting};
-use crate::member_thread::{MemberThread, State};
-use crate::metrics::Metrics;
-use crate::peers::directory::Directory;
-use crate::peers::election::Election;
-use crate::peers::links::{LinkSettings, Links};
-use crate::shared::{Parts, Shared};
-use crate::snapshots::Snapshooter;
+use crate::log_thread::LogFailure;
+use crate::sidecar::{self, Attended, Found, Lines};
 use crate::vital;
 
-/// Bytes of recent entries kept in memory to bring learners up to date.
-pub(crate) const WINDOW_BYTES: usize = 32 << 20;
 /// Worker threads for sockets, where the machine has fewer processors.
 const WORKERS: usize = 2;
 /// How long the last answers may take at the end.
 const LAST_WORDS: Duration = Duration::from_millis(200);
-/// Milliseconds that an election waits for a better vote, as Apache.
-const FINALIZE_WAIT: u64 = 200;
+/// Between two looks whether a member that waits for its plan is to end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What a start is told besides the configuration.
 #[derive(Debug, Default)]
@@ -117,13 +102,20 @@ impl Stop {
         self.end(End::Asked);
     }
 
-    fn fail(&self, error: ServeError) {
+    pub(crate) fn fail(&self, error: ServeError) {
         self.end(End::Failed(error));
     }
 
     fn end(&self, end: End) {
         self.inner.0.lock().get_or_insert(end);
         self.inner.1.notify_all();
+    }
+
+    /// Waits until the member is told to end.
+    async fn asked(&self) {
+        while self.inner.0.lock().is_none() {
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     fn wait(&self) -> Result<(), ServeError> {
@@ -166,18 +158,40 @@ fn end_runtime(runtime: Runtime) {
 }
 
 fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Result<(), ServeError> {
-    let wish = Wish {
-        rejoin: options.rejoin,
-        birth: false,
+    let mut opened = boot::open(&config, options.rejoin)?;
+    let start = match &options.sidecar {
+        Some(socket) => runtime.block_on(async {
+            tokio::select! {
+                start = ask_sidecar(&config, &opened, socket) => start.map(Some),
+                () = stop.asked() => Ok(None),
+            }
+        })?,
+        None => Some(start_alone(&config, &opened)?),
     };
-    let mut opened = boot::open(&config, wish)?;
-    let ensemble = match opened.disk.stored_config()? {
-        Some(stored) if stored.version > config.ensemble.version => stored,
-        _ => config.ensemble.clone(),
+    let Some(start) = start else {
+        tracing::info!("ending before the start");
+        return Ok(());
     };
-    let zab_boot = opened.boot(&config, ensemble, wish)?;
+    let zab_boot = opened.boot(&config, start.ensemble, start.vote)?;
+    let report = opened.report()?;
     let ports = Ports::open(&config, &zab_boot.config, options.listeners, runtime)?;
-    let running = start(config, opened, zab_boot, ports, stop, runtime)?;
+    let running = assembly::start(config, opened, zab_boot, start.cluster_id, stop, runtime)?;
+    listen::start(&running, ports, runtime);
+    if let Some(socket) = options.sidecar {
+        let attended = Attended {
+            shared: running.shared.clone(),
+            log: running.log.clone(),
+            stop: stop.clone(),
+            socket,
+            report,
+        };
+        let talk = sidecar::attend(attended, start.lines);
+        vital::task(runtime, "sidecar", talk);
+    }
+    wait_for_end(running, stop)
+}
+
+fn wait_for_end(running: Running, stop: &Stop) -> Result<(), ServeError> {
     tracing::info!("started");
     let result = stop.wait();
     tracing::info!("ending");
@@ -185,166 +199,45 @@ fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Resul
     result
 }
 
-/// A member's threads.
-struct Running {
-    inbox: Arc<Inbox>,
-    log: Arc<LogQueue>,
-    stop: Arc<AtomicBool>,
-    threads: [JoinHandle<()>; 2],
+/// How to start.
+struct Start {
+    ensemble: EnsembleConfig,
+    cluster_id: Option<String>,
+    vote: Vote,
+    /// The connection to the sidecar that said so.
+    lines: Option<Lines>,
 }
 
-impl Running {
-    /// Ends the threads, the log's last: what was appended is synced.
-    fn end(self) {
-        self.stop.store(true, Ordering::Release);
-        self.inbox.push(Work::Touched(Vec::new()), 0);
-        let [member, log] = self.threads;
-        // A thread that panics ends the process by itself.
-        let _ = member.join();
-        self.log.push(Job::Stop);
-        let _ = log.join();
-    }
-}
-
-fn start(
-    config: Config,
-    opened: Opened,
-    zab_boot: zab::Boot,
-    ports: Ports,
-    stop: &Stop,
-    runtime: &Handle,
-) -> Result<Running, ServeError> {
-    let Opened {
-        disk,
-        recovered,
-        tree,
-    } = opened;
-    let failed = |part| move |source| ServeError::Start { part, source };
-    let clock = Clock::start();
-    let inbox = Arc::new(Inbox::new());
-    let log = Arc::new(LogQueue::default());
-    let settings = settings(&config, &recovered);
-    let directory = Arc::new(Directory::new(zab_boot.config.clone()));
-    let connect_timeout = Duration::from_millis(config.election.connect_timeout);
-    let link_settings = LinkSettings {
-        connect_timeout,
-        packet: config.limits.frame * 2,
-    };
-    let snapshots = disk.store.snapshots();
-    let election = Election::new(
-        config.id,
-        connect_timeout,
-        runtime.clone(),
-        inbox.clone(),
-        directory.clone(),
-    );
-    let links = Links::new(
-        runtime.clone(),
-        inbox.clone(),
-        link_settings,
-        snapshots.clone(),
-    );
-    let parts = Parts {
-        clock,
-        metrics: Metrics::new()?,
-        inbox: inbox.clone(),
-    };
-    let watches = WatchTable::new(boot::random());
-    let shared = Arc::new(Shared::new(config, tree, watches, parts));
-    let (chores, _thread) = Chores::start(clock).map_err(failed("the thread for chores"))?;
-    let stopped = Arc::new(AtomicBool::new(false));
-    let on_failure = {
-        let stop = stop.clone();
-        Arc::new(move |error| stop.fail(ServeError::Snapshot(error)))
-    };
-    let log_thread = LogThread {
-        shared: shared.clone(),
-        disk,
-        links: links.clone(),
-        queue: log.clone(),
-        snapshooter: Snapshooter::new(shared.clone(), snapshots, boot::random(), on_failure),
-        chores,
-        waiting: Waiting::default(),
-    };
-    let member_thread = MemberThread {
-        shared: shared.clone(),
-        member: Member::new(clock.now(), settings, zab_boot),
-        log: log.clone(),
-        election: election.clone(),
-        links: links.clone(),
-        directory,
-        stop: stopped.clone(),
-        state: State::default(),
-    };
-    let stop = stop.clone();
-    let log_handle = vital::thread("log", move || {
-        if let Err(error) = log_thread.run() {
-            stop.fail(ServeError::Log(error));
-        }
-    })
-    .map_err(failed("the log thread"))?;
-    let member_handle = vital::thread("member", move || member_thread.run())
-        .map_err(failed("the member thread"))?;
-    listen::start(&shared, &election, &links, ports, runtime);
-    vital::task(runtime, "touches", report_touches(shared.clone()));
-    vital::task(runtime, "purge", purge(shared, log.clone()));
-    Ok(Running {
-        inbox,
-        log,
-        stop: stopped,
-        threads: [member_handle, log_handle],
+fn start_alone(config: &Config, opened: &Opened) -> Result<Start, ServeError> {
+    opened.refuse_parked()?;
+    Ok(Start {
+        ensemble: newer(opened.disk.stored_config()?, config.ensemble.clone()),
+        cluster_id: opened.disk.cluster_id()?,
+        vote: Vote::AsFound,
+        lines: None,
     })
 }
 
-fn settings(config: &Config, recovered: &txnlog::Recovered) -> Settings {
-    let snapshot_bytes = recovered
-        .snapshot
-        .as_ref()
-        .and_then(|snapshot| std::fs::metadata(&snapshot.path).ok())
-        .map_or(0, |metadata| metadata.len());
-    Settings {
-        zab: zab::Settings {
-            id: config.id,
-            tick: config.tick_time,
-            init_limit: config.init_limit,
-            sync_limit: config.sync_limit,
-            max_wait_for_epoch: config.election.max_wait_for_epoch,
-            finalize_wait: FINALIZE_WAIT,
-            notification_interval: config.election.notification_interval,
-            window_entries: config.storage.window,
-            window_bytes: WINDOW_BYTES,
-            disk_sync_bytes: snapshot_bytes * config.storage.disk_sync_percent / 100,
-            ensemble: None,
-            standalone: config.standalone,
-            seed: boot::random(),
-        },
-        reap: ReapSettings::default(),
-    }
+async fn ask_sidecar(config: &Config, opened: &Opened, socket: &Path) -> Result<Start, ServeError> {
+    let stored = opened.disk.stored_config()?;
+    let found = Found {
+        member: config.id,
+        report: opened.report()?,
+        stored: stored.clone(),
+    };
+    let park = |reason: &str| opened.disk.marks.set(Mark::Parked, reason);
+    let (plan, lines) = sidecar::ask(socket, &found, park).await;
+    opened.disk.claim(&plan.cluster_id)?;
+    Ok(Start {
+        ensemble: newer(stored, plan.ensemble),
+        cluster_id: Some(plan.cluster_id),
+        vote: plan.vote,
+        lines,
+    })
 }
 
-/// Twice a tick, tells the member which sessions were heard from.
-async fn report_touches(shared: Arc<Shared>) {
-    let period = Duration::from_millis((shared.config.tick_time / 2).max(1));
-    let mut interval = tokio::time::interval(period);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        interval.tick().await;
-        let sessions = shared.touched.collect();
-        if !sessions.is_empty() {
-            shared.inbox.push(Work::Touched(sessions), 0);
-        }
-    }
-}
-
-/// Removes old files at the start and then as often as configured.
-async fn purge(shared: Arc<Shared>, log: Arc<LogQueue>) {
-    let hours = shared.config.storage.purge_interval;
-    if hours == 0 {
-        return;
-    }
-    let mut interval = tokio::time::interval(Duration::from_secs(hours * 3600));
-    loop {
-        interval.tick().await;
-        log.push(Job::Purge);
-    }
+fn newer(stored: Option<EnsembleConfig>, told: EnsembleConfig) -> EnsembleConfig {
+    stored
+        .filter(|stored| stored.version > told.version)
+        .unwrap_or(told)
 }

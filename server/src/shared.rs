@@ -8,8 +8,8 @@ use member::{ClientId, Status};
 use parking_lot::{Mutex, RwLock};
 use tree::acl::Schemes;
 use tree::{Tree, WatchTable};
-use wire::Zxid;
 use wire::config::EnsembleConfig;
+use wire::{PeerId, Zxid};
 
 use crate::clients::mailbox::Mailbox;
 use crate::clients::touched::Touched;
@@ -40,6 +40,10 @@ pub(crate) struct Shared {
     pub(crate) ensemble: RwLock<Arc<EnsembleConfig>>,
     /// What the member thread last showed of itself.
     pub(crate) status: RwLock<Option<Status>>,
+    /// On the leader, the members that are synced to it, itself included.
+    pub(crate) synced: RwLock<Vec<PeerId>>,
+    /// New clients are refused, since this member is about to be stopped.
+    pub(crate) draining: AtomicBool,
     /// The tree came from a leader, whose snapshot may be fuzzy.
     pub(crate) has_foreign_snapshot: AtomicBool,
     applied: AtomicU64,
@@ -74,6 +78,8 @@ impl Shared {
             touched: Touched::new(),
             outstanding: AtomicUsize::new(0),
             status: RwLock::new(None),
+            synced: RwLock::default(),
+            draining: AtomicBool::new(false),
             has_foreign_snapshot: AtomicBool::new(false),
             applied,
             tree_generation: AtomicU64::new(0),

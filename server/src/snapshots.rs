@@ -60,7 +60,12 @@ impl Snapshooter {
     /// Whether so much was logged that a snapshot is due.
     pub(crate) fn is_due(&self, logged: Amount) -> bool {
         let reached = logged.entries > self.due.entries || logged.bytes > self.due.bytes;
-        reached && !self.running.load(Ordering::Acquire)
+        reached && !self.is_running()
+    }
+
+    /// Whether one is being written.
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.load(Ordering::Acquire)
     }
 
     /// Begins one on a thread of its own. The log was rolled.

@@ -171,6 +171,12 @@ impl Member {
         status
     }
 
+    /// Leader only: the members that are synced, this one included, in the order of their ids.
+    #[must_use]
+    pub fn synced_members(&self) -> Vec<PeerId> {
+        self.zab.synced_members()
+    }
+
     /// The configuration in force here.
     #[must_use]
     pub fn config(&self) -> &wire::config::EnsembleConfig {

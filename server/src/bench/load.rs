@@ -199,7 +199,7 @@ impl Client {
         match self.shape.work {
             Work::Set => set(key()),
             Work::Get => get(key()),
-            Work::Mixed if number % 10 == 0 => set(key()),
+            Work::Mixed if number.is_multiple_of(10) => set(key()),
             Work::Mixed => get(key()),
             Work::Create => create(format!("{}/new-{number}", self.folder), self.shape.bytes),
         }

@@ -26,7 +26,9 @@ pub enum Mark {
 }
 
 impl Mark {
-    const fn file(self) -> &'static str {
+    /// The file's name.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
         match self {
             Self::MyId => "myid",
             Self::Initialize => "initialize",

@@ -322,6 +322,19 @@ impl Leader {
         self.vote
     }
 
+    /// Those that are synced, this member included, in the order of their ids.
+    pub(crate) fn synced_members(&self, core: &Core) -> Vec<PeerId> {
+        if self.progress != Progress::Established {
+            return Vec::new();
+        }
+        let synced = self.links.values().filter(|l| l.stage == Stage::Synced);
+        let mut members: Vec<PeerId> = synced.map(|link| link.peer).collect();
+        members.push(core.me());
+        members.sort_unstable();
+        members.dedup();
+        members
+    }
+
     /// What there is to show.
     pub(crate) fn describe(&self, core: &Core, status: &mut Status) {
         status.learners = self.links.len();

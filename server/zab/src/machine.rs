@@ -283,6 +283,15 @@ impl Zab {
         status
     }
 
+    /// Leader only: the members that are synced, this one included, in the order of their ids.
+    #[must_use]
+    pub fn synced_members(&self) -> Vec<PeerId> {
+        match &self.state {
+            State::Leading(leader) => leader.synced_members(&self.core),
+            State::Waiting | State::Electing(_) | State::Learning(_) => Vec::new(),
+        }
+    }
+
     fn on_tick(&mut self, now: Instant) -> Result<(), &'static str> {
         match &mut self.state {
             State::Waiting => Ok(()),

@@ -1,0 +1,214 @@
+//! Putting a member together: what is shared, the threads, the tasks that tick.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use member::{Member, ReapSettings, Settings};
+use tokio::runtime::Handle;
+use tokio::time::MissedTickBehavior;
+use tree::WatchTable;
+
+use crate::boot::{self, Opened};
+use crate::chores::Chores;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::inbox::{Inbox, Work};
+use crate::log_queue::{Job, LogQueue};
+use crate::log_thread::{LogThread, Waiting};
+use crate::member_thread::{MemberThread, State};
+use crate::metrics::Metrics;
+use crate::peers::directory::Directory;
+use crate::peers::election::Election;
+use crate::peers::links::{LinkSettings, Links};
+use crate::serve::{ServeError, Stop};
+use crate::shared::{Parts, Shared};
+use crate::snapshots::Snapshooter;
+use crate::vital;
+
+/// Bytes of recent entries kept in memory to bring learners up to date.
+pub(crate) const WINDOW_BYTES: usize = 32 << 20;
+/// Milliseconds that an election waits for a better vote, as Apache.
+const FINALIZE_WAIT: u64 = 200;
+
+/// A member that runs.
+pub(crate) struct Running {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Arc<LogQueue>,
+    pub(crate) election: Arc<Election>,
+    pub(crate) links: Arc<Links>,
+    stop: Arc<AtomicBool>,
+    threads: [JoinHandle<()>; 2],
+}
+
+impl Running {
+    /// Ends the threads, the log's last: what was appended is synced.
+    pub(crate) fn end(self) {
+        self.stop.store(true, Ordering::Release);
+        self.shared.inbox.push(Work::Touched(Vec::new()), 0);
+        let [member, log] = self.threads;
+        // A thread that panics ends the process by itself.
+        let _ = member.join();
+        self.log.push(Job::Stop);
+        let _ = log.join();
+    }
+}
+
+/// Starts a member from what was found on its disk.
+///
+/// # Errors
+/// If a thread cannot be made.
+pub(crate) fn start(
+    config: Config,
+    opened: Opened,
+    boot: zab::Boot,
+    cluster_id: Option<String>,
+    stop: &Stop,
+    runtime: &Handle,
+) -> Result<Running, ServeError> {
+    let Opened {
+        disk,
+        recovered,
+        tree,
+    } = opened;
+    let clock = Clock::start();
+    let inbox = Arc::new(Inbox::new());
+    let log = Arc::new(LogQueue::default());
+    let settings = settings(&config, &recovered, cluster_id);
+    let directory = Arc::new(Directory::new(boot.config.clone()));
+    let connect_timeout = Duration::from_millis(config.election.connect_timeout);
+    let snapshots = disk.store.snapshots();
+    let election = Election::new(
+        config.id,
+        connect_timeout,
+        runtime.clone(),
+        inbox.clone(),
+        directory.clone(),
+    );
+    let link_settings = LinkSettings {
+        connect_timeout,
+        packet: config.limits.frame * 2,
+    };
+    let links = Links::new(
+        runtime.clone(),
+        inbox.clone(),
+        link_settings,
+        snapshots.clone(),
+    );
+    let parts = Parts {
+        clock,
+        metrics: Metrics::new()?,
+        inbox,
+    };
+    let watches = WatchTable::new(boot::random());
+    let shared = Arc::new(Shared::new(config, tree, watches, parts));
+    let on_failure = {
+        let stop = stop.clone();
+        Arc::new(move |error| stop.fail(ServeError::Snapshot(error)))
+    };
+    let log_thread = LogThread {
+        shared: shared.clone(),
+        disk,
+        links: links.clone(),
+        queue: log.clone(),
+        snapshooter: Snapshooter::new(shared.clone(), snapshots, boot::random(), on_failure),
+        chores: Chores::start(clock).map_err(failed("the thread for chores"))?,
+        waiting: Waiting::default(),
+    };
+    let stopped = Arc::new(AtomicBool::new(false));
+    let member_thread = MemberThread {
+        shared: shared.clone(),
+        member: Member::new(clock.now(), settings, boot),
+        log: log.clone(),
+        election: election.clone(),
+        links: links.clone(),
+        directory,
+        stop: stopped.clone(),
+        state: State::default(),
+    };
+    let threads = start_threads(member_thread, log_thread, stop.clone())?;
+    vital::task(runtime, "touches", report_touches(shared.clone()));
+    vital::task(runtime, "purge", purge(shared.clone(), log.clone()));
+    Ok(Running {
+        shared,
+        log,
+        election,
+        links,
+        stop: stopped,
+        threads,
+    })
+}
+
+fn start_threads(
+    member: MemberThread,
+    log: LogThread,
+    stop: Stop,
+) -> Result<[JoinHandle<()>; 2], ServeError> {
+    let log = vital::thread("log", move || {
+        if let Err(error) = log.run() {
+            stop.fail(ServeError::Log(error));
+        }
+    })
+    .map_err(failed("the log thread"))?;
+    let member =
+        vital::thread("member", move || member.run()).map_err(failed("the member thread"))?;
+    Ok([member, log])
+}
+
+fn failed(part: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {
+    move |source| ServeError::Start { part, source }
+}
+
+fn settings(config: &Config, recovered: &txnlog::Recovered, ensemble: Option<String>) -> Settings {
+    let snapshot_bytes = recovered
+        .snapshot
+        .as_ref()
+        .and_then(|snapshot| std::fs::metadata(&snapshot.path).ok())
+        .map_or(0, |metadata| metadata.len());
+    Settings {
+        zab: zab::Settings {
+            id: config.id,
+            tick: config.tick_time,
+            init_limit: config.init_limit,
+            sync_limit: config.sync_limit,
+            max_wait_for_epoch: config.election.max_wait_for_epoch,
+            finalize_wait: FINALIZE_WAIT,
+            notification_interval: config.election.notification_interval,
+            window_entries: config.storage.window,
+            window_bytes: WINDOW_BYTES,
+            disk_sync_bytes: snapshot_bytes * config.storage.disk_sync_percent / 100,
+            ensemble,
+            standalone: config.standalone,
+            seed: boot::random(),
+        },
+        reap: ReapSettings::default(),
+    }
+}
+
+/// Twice a tick, tells the member which sessions were heard from.
+async fn report_touches(shared: Arc<Shared>) {
+    let period = Duration::from_millis((shared.config.tick_time / 2).max(1));
+    let mut interval = tokio::time::interval(period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let sessions = shared.touched.collect();
+        if !sessions.is_empty() {
+            shared.inbox.push(Work::Touched(sessions), 0);
+        }
+    }
+}
+
+/// Removes old files at the start and then as often as configured.
+async fn purge(shared: Arc<Shared>, log: Arc<LogQueue>) {
+    let hours = shared.config.storage.purge_interval;
+    if hours == 0 {
+        return;
+    }
+    let mut interval = tokio::time::interval(Duration::from_secs(hours * 3600));
+    loop {
+        interval.tick().await;
+        log.push(Job::Purge);
+    }
+}
