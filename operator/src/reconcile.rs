@@ -155,3 +155,6 @@ async fn give<W>(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

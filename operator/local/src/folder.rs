@@ -11,9 +11,9 @@
 //! logs/                one file for each process
 //! ```
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -38,7 +38,12 @@ impl Folder {
     /// # Errors
     /// If another supervisor holds it; the message says which.
     pub fn take(path: &Path, manifest: &str) -> anyhow::Result<Self> {
-        fs::create_dir_all(path).with_context(|| format!("state folder {}", path.display()))?;
+        // Others have no business with data, keys and sockets.
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .with_context(|| format!("state folder {}", path.display()))?;
         let root = path.canonicalize()?;
         let mut lock = OpenOptions::new()
             .read(true)

@@ -1,7 +1,7 @@
 //! One binary that links server, sidecar and operator, and starts itself again for each part.
 
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -32,6 +32,9 @@ enum Command {
     /// A member's sidecar.
     #[command(hide = true)]
     Sidecar(ferrokeeper_sidecar::Settings),
+    /// A member.
+    #[command(hide = true)]
+    Server(ferrokeeper::commands::Arguments),
     /// A member's preStop hook.
     #[command(hide = true)]
     PreStop {
@@ -42,10 +45,7 @@ enum Command {
     },
 }
 
-/// The kernel's notice of a parent's death is bound to the thread that started the child, so
-/// everything runs on the main thread, which lives as long as the process.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
     // Held until the process ends.
     let _life = match tether::hold() {
         Ok(life) => life,
@@ -54,18 +54,10 @@ async fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let command = Arguments::parse().command;
-    log(&command);
-    // Only fails if one is installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let outcome = match command {
-        Command::Up(arguments) => up::up(arguments).await,
-        Command::Status { state } => status(&state).await.map_err(UpError::from),
-        Command::Operator => operate(terminated()).await.map_err(UpError::from),
-        Command::Sidecar(settings) => ferrokeeper_sidecar::run(settings, terminated())
-            .await
-            .map_err(UpError::from),
-        Command::PreStop { socket, seconds } => pre_stop(&socket, seconds).await,
+    let outcome = match Arguments::parse().command {
+        // It starts its own threads and its own log.
+        Command::Server(arguments) => ferrokeeper::commands::run(arguments).map_err(UpError::from),
+        command => run(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -76,6 +68,29 @@ async fn main() -> ExitCode {
         Err(UpError::Other(error)) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// The kernel's notice of a parent's death is bound to the thread that started the child, so
+/// everything runs on the main thread, which lives as long as the process.
+#[tokio::main(flavor = "current_thread")]
+async fn run(command: Command) -> Result<(), UpError> {
+    log(&command);
+    // Only fails if one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match command {
+        Command::Up(arguments) => up::up(arguments).await,
+        Command::Status { state } => Ok(status(&state).await?),
+        Command::Operator => Ok(operate(terminated()).await?),
+        Command::Sidecar(settings) => Ok(ferrokeeper_sidecar::run(settings, terminated()).await?),
+        Command::Server(_) => unreachable!("it has its own runtime"),
+        Command::PreStop { socket, seconds } => {
+            println!(
+                "{}",
+                ferrokeeper_sidecar::prestop::run(&socket, seconds).await?
+            );
+            Ok(())
         }
     }
 }
@@ -93,14 +108,6 @@ fn log(command: &Command) {
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
-}
-
-async fn pre_stop(socket: &Path, seconds: u64) -> Result<(), UpError> {
-    println!(
-        "{}",
-        ferrokeeper_sidecar::prestop::run(socket, seconds).await?
-    );
-    Ok(())
 }
 
 async fn terminated() {

@@ -88,6 +88,9 @@ impl Blueprint {
         ];
         let mut server_arguments = programs.server_arguments.clone();
         server_arguments.extend(["serve", "zoo.cfg", "--sidecar", SOCKET].map(text));
+        if template.log_json {
+            server_arguments.push(text("--log-format=json"));
+        }
         let mut server = recipe("server", &programs.server, server_arguments);
         server.environment = vec![(text("RUST_LOG"), template.log_level.clone())];
         if template.log_json {

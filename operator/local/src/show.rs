@@ -134,7 +134,7 @@ fn role(world: &World, pod: &Pod) -> String {
     match (&pod.server.state, member) {
         (ContainerState::Running { .. }, Some(member)) => match &member.role {
             Some(role) => role.clone(),
-            None => format!("{:?}", member.state),
+            None => format!("{:?}", member.state).to_lowercase(),
         },
         (ContainerState::Running { .. }, None) => "starting".into(),
         (ContainerState::Waiting, _) => match &pod.server.last_exit {

@@ -5,8 +5,10 @@
 //! ports, [`journal`] is what is kept on the member's volume.
 //!
 //! Invariants:
-//! - an order is durable on the volume before it is carried out or answered;
-//! - the highest term ever seen is on the volume, and no lower one is obeyed;
+//! - the highest term ever seen is on the volume before an order under it is carried out, and no
+//!   lower one is obeyed;
+//! - an order about how to start is on the volume before the server hears of it, so it holds
+//!   through every restart of either;
 //! - nobody is told to vote from an empty volume unless that very volume was granted a birth;
 //! - a volume that belongs to another ensemble is neither started nor touched, apart from the
 //!   sidecar's own folder `<volume>/ferrokeeper`;

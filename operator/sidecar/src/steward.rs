@@ -1,7 +1,7 @@
 //! The sidecar's state: one server's connection, the journal, and the orders in between.
 //!
 //! Everything here happens under one lock that is never held over an await. The journal is
-//! written under it: an order is durable before it is carried out or answered.
+//! written under it, before anybody hears of what it says.
 
 use std::collections::BTreeMap;
 use std::io;
