@@ -136,8 +136,7 @@ impl Sessions {
     }
 }
 
-/// Makes session ids as Apache does: the member's id in the top byte, below it the low 40 bits of
-/// the time in milliseconds, below that a counter.
+/// Gives out session ids, see [`SessionId::first`].
 #[derive(Debug)]
 pub(crate) struct SessionIds {
     next: i64,
@@ -148,9 +147,8 @@ const CONTAINER_OWNER: i64 = i64::MIN;
 
 impl SessionIds {
     pub(crate) const fn new(member: PeerId, wall: i64) -> Self {
-        let time = ((wall as u64) << 24) >> 8;
         Self {
-            next: (time | (member.0 as u64) << 56) as i64,
+            next: SessionId::first(member, wall).0,
         }
     }
 

@@ -64,7 +64,7 @@ impl Core {
             entries: settings.window_entries,
             bytes: settings.window_bytes,
         };
-        Self {
+        let mut core = Self {
             accepted: boot.accepted.max(boot.current),
             current: boot.current,
             may_vote: boot.may_vote,
@@ -80,7 +80,12 @@ impl Core {
             effects: VecDeque::new(),
             next_link: 1,
             settings,
+        };
+        // A change in the log may not be in force yet.
+        for config in boot.recent.iter().filter_map(|entry| changed_config(entry)) {
+            core.config_proposed(config);
         }
+        core
     }
 
     pub(crate) fn emit(&mut self, effect: Effect) {

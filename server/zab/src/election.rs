@@ -3,7 +3,7 @@
 //! An election only suggests; discovery decides. So it may end early where nobody is left to wait
 //! for, and a wrong suggestion costs time, never data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use wire::election::{Notification, PeerState};
 use wire::{PeerId, Zxid};
@@ -18,6 +18,10 @@ const SILENT_WAIT: u64 = 10;
 
 /// Greatest round that is believed, so that there is always a next one.
 const ROUND_MAX: i64 = i64::MAX / 2;
+
+/// How many peers without a vote are answered between two repetitions of the vote; ids come from
+/// the network.
+const ANSWERED_MAX: usize = 1024;
 
 /// A candidate, ordered as votes are: by epoch, then zxid, then id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +73,8 @@ pub(crate) struct Election {
     outside: BTreeMap<PeerId, Ballot>,
     /// Since when a quorum agrees with the proposal.
     agreed: Option<Instant>,
+    /// Peers without a vote that know the proposal.
+    answered: BTreeSet<PeerId>,
     resend_at: Instant,
     interval: u64,
 }
@@ -79,13 +85,14 @@ impl Election {
         core.round += 1;
         let own = Self::candidacy(core);
         let interval = core.settings.notification_interval.0.max(1);
-        let election = Self {
+        let mut election = Self {
             started: now,
             own,
             proposal: own,
             votes: BTreeMap::new(),
             outside: BTreeMap::new(),
             agreed: None,
+            answered: BTreeSet::new(),
             resend_at: Instant(now.0 + interval),
             interval,
         };
@@ -125,11 +132,21 @@ impl Election {
         core.send_vote(peer, PeerState::Looking, self.vote());
     }
 
-    fn tell_all(&self, core: &mut Core) {
+    fn tell_all(&mut self, core: &mut Core) {
+        self.answered.clear();
         for peer in core.quorum().voters() {
             if peer != core.me() {
                 self.tell(core, peer);
             }
+        }
+    }
+
+    /// Tells a peer without a vote, which is not told otherwise; once, until there is news, since
+    /// it may think the same of this member.
+    fn answer(&mut self, core: &mut Core, peer: PeerId) {
+        let room = self.answered.len() < ANSWERED_MAX;
+        if self.own.is_some() && room && self.answered.insert(peer) {
+            self.tell(core, peer);
         }
     }
 
@@ -151,7 +168,7 @@ impl Election {
         let looking = notification.state == PeerState::Looking;
         if !core.quorum().is_voter(from) {
             if looking {
-                self.tell(core, from);
+                self.answer(core, from);
             }
             return None;
         }
@@ -161,8 +178,12 @@ impl Election {
             && notification.zxid != Zxid::NONE;
         match notification.state {
             PeerState::Looking => {
-                if round < core.round {
-                    self.tell(core, from);
+                if vote.leader == Vote::NONE.leader {
+                    self.answer(core, from);
+                } else if round < core.round {
+                    if self.own.is_some() {
+                        self.tell(core, from);
+                    }
                 } else if counts {
                     self.on_looking(core, from, round, vote);
                 }

@@ -12,7 +12,7 @@ use wire::{Epoch, PeerId, Record, Zxid};
 
 use crate::core::{Core, EPOCH_MAX};
 use crate::election::Vote;
-use crate::{Effect, Instant, LinkId, Role};
+use crate::{Channel, Effect, Instant, LinkId, Role};
 
 /// Why a learner leaves its leader.
 pub(crate) type Leave = &'static str;
@@ -20,6 +20,10 @@ pub(crate) type Leave = &'static str;
 /// Milliseconds between attempts to reach a leader, which may end its election later than this
 /// member; Apache's members try as often, at 100 ms.
 const RETRIES: [u64; 6] = [20, 40, 80, 160, 320, 400];
+
+/// Most bytes that may come while the disk rewrites the log; a learner that gets more leaves and
+/// is brought up to date again when the disk has finished.
+const HELD_BYTES: usize = 64 << 20;
 
 /// How far a learner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +55,7 @@ pub(crate) struct Learner {
     retry_at: Option<Instant>,
     /// What came while the disk was rewriting the log.
     held: Vec<Packet>,
+    held_bytes: usize,
     /// Received, to be appended when the input has been worked off.
     batch: Vec<Arc<Entry>>,
     /// Acknowledgements to be sent when the batch is durable.
@@ -86,6 +91,7 @@ impl Learner {
             attempts: 0,
             retry_at: None,
             held: Vec::new(),
+            held_bytes: 0,
             batch: Vec::new(),
             acks: Vec::new(),
             base: Zxid::ZERO,
@@ -188,8 +194,11 @@ impl Learner {
     }
 
     /// The link is gone, or the dial failed.
-    pub(crate) fn on_closed(&mut self, now: Instant) -> Result<(), Leave> {
+    pub(crate) fn on_closed(&mut self, core: &Core, now: Instant) -> Result<(), Leave> {
+        let channel = core.peers.get(&self.leader).and_then(|peer| peer.channel);
+        let gone = matches!(channel, Some(Channel::Closed | Channel::Refused));
         match RETRIES.get(self.attempts - 1) {
+            Some(_) if gone && self.attempts > 1 => Err("the leader is gone"),
             Some(wait) if self.stage == Stage::Dialing => {
                 self.retry_at = Some(Instant(now.0 + wait));
                 Ok(())
@@ -208,6 +217,10 @@ impl Learner {
         self.heard = self.beats;
         for packet in packets {
             if core.rewrite.is_some() {
+                self.held_bytes += packet.data.as_ref().map_or(0, Bytes::len) + size_of::<Packet>();
+                if self.held_bytes > HELD_BYTES {
+                    return Err("too much came while the log was rewritten");
+                }
                 self.held.push(packet);
             } else {
                 self.on_packet(core, packet)?;

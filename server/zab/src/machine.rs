@@ -31,6 +31,7 @@ pub struct Zab {
     state: State,
     /// Learners that came while this member was in an election, which it may win.
     lobby: BTreeMap<LinkId, Early>,
+    now: Instant,
 }
 
 #[derive(Debug)]
@@ -56,6 +57,7 @@ impl Zab {
             core: Core::new(settings, boot),
             state: State::Waiting,
             lobby: BTreeMap::new(),
+            now,
         };
         if zab.core.settings.standalone {
             let leader = Leader::standalone(&mut zab.core, now);
@@ -69,6 +71,7 @@ impl Zab {
 
     /// Takes in what has happened. `now` never goes back.
     pub fn handle(&mut self, now: Instant, input: Input) {
+        self.now = now;
         let stays = match input {
             Input::Tick => self.on_tick(now),
             Input::Vote { from, notification } => self.on_vote(now, from, &notification),
@@ -98,10 +101,8 @@ impl Zab {
                 }
                 Ok(())
             }
-            Input::Applied { zxid } => {
-                debug_assert!(zxid <= self.core.log.delivered());
-                Ok(())
-            }
+            // What is delivered will be applied; nothing here waits for it.
+            Input::Applied { .. } => Ok(()),
         };
         if let Err(reason) = stays {
             self.leave(now, reason);
@@ -118,7 +119,7 @@ impl Zab {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         match &self.state {
-            State::Waiting => Instant(u64::MAX),
+            State::Waiting => Instant(self.now.0 + self.core.settings.tick.max(1)),
             State::Electing(election) => {
                 let lobby = self.lobby.values().map(|early| early.until).min();
                 let election = election.deadline(&self.core);
@@ -421,7 +422,9 @@ impl Zab {
     fn on_closed(&mut self, now: Instant, link: LinkId) -> Result<(), &'static str> {
         self.lobby.remove(&link);
         match &mut self.state {
-            State::Learning(learner) if learner.link() == link => learner.on_closed(now),
+            State::Learning(learner) if learner.link() == link => {
+                learner.on_closed(&self.core, now)
+            }
             State::Leading(leader) => leader.link_closed(&self.core, link),
             _ => Ok(()),
         }

@@ -53,10 +53,10 @@ pub struct MemberConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32), inner(regex(pattern = r"^(\*|[a-z]{4})$")))]
     pub four_letter_words: Option<Vec<String>>,
-    /// What is logged; info if absent.
+    /// What is logged; `info` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_level: Option<LogLevel>,
-    /// How it is logged; text if absent.
+    /// How it is logged; `text` if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
 }
@@ -75,7 +75,7 @@ pub struct Autopurge {
     pub purge_interval: Option<i32>,
 }
 
-/// What is logged.
+/// What is logged; `info` if absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
@@ -92,7 +92,7 @@ pub enum LogLevel {
     Trace,
 }
 
-/// How it is logged.
+/// How it is logged; `text` if absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {

@@ -65,7 +65,7 @@ pub struct ClientService {
     pub include_observers: Option<bool>,
 }
 
-/// How a Service is reached.
+/// How a Service is reached; `ClusterIP` if absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ServiceType {
     /// From inside the cluster.

@@ -137,7 +137,7 @@ pub struct PodFields {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// When to pull an image.
+/// When to pull an image; as Kubernetes does if absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum PullPolicy {
     /// At each start.

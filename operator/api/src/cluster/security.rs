@@ -28,7 +28,7 @@ pub struct ClientTls {
     pub require_certificate: Option<bool>,
 }
 
-/// Whether connections are encrypted. Not `on` and `off`: in YAML 1.1 those are booleans.
+/// Whether connections are encrypted; `Disabled` if absent. Not `on` and `off`: in YAML 1.1 those are booleans.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TlsMode {
     /// None is.

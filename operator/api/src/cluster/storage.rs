@@ -23,7 +23,7 @@ pub struct Storage {
     pub reclaim_policy: Option<ReclaimPolicy>,
 }
 
-/// What becomes of a volume that is no longer used.
+/// What becomes of a volume that is no longer used; `Retain` if absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum ReclaimPolicy {
     /// Kept until a person deletes it.

@@ -125,7 +125,7 @@ fn no_wipes_no_scaling(event: &Event) -> bool {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 250, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Whatever is lost, however old what an operator knows, wherever it crashes, and even with
     /// two of them: an ensemble is born at most once.

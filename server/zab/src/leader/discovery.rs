@@ -69,6 +69,10 @@ impl Leader {
 
     /// A member has one link: what an older one would still say is void.
     fn replace_links_of(&mut self, core: &mut Core, id: LinkId, peer: wire::PeerId) {
+        // Apache's observers may be without an id, and share one.
+        if core.peer(peer).is_none() {
+            return;
+        }
         let older: Vec<_> = self
             .links
             .iter()

@@ -127,6 +127,11 @@ impl Link {
         Some(())
     }
 
+    /// Waiting for acknowledgements begins now: before, the learner had the history to log.
+    pub(crate) fn begin_waiting(&mut self, beat: u64) {
+        self.owed = self.owed.map(|(zxid, _)| (zxid, beat));
+    }
+
     /// Since which beat a proposal waits for its acknowledgement.
     pub(crate) fn waiting_since(&self) -> Option<u64> {
         self.owed.map(|(_, beat)| beat)

@@ -166,6 +166,7 @@ impl Leader {
         let established = self.is_established();
         if let Some(link) = self.links.get_mut(&id) {
             link.stage = Stage::Acknowledged;
+            link.begin_waiting(self.beats);
             if established {
                 link.stage = Stage::Synced;
                 link.out.push(up_to_date());

@@ -44,6 +44,7 @@ impl Learner {
     /// The disk has rewritten the log, and what came meanwhile can be read.
     pub(crate) fn on_rewritten(&mut self, core: &mut Core) -> Result<(), Leave> {
         self.begin_history(core);
+        self.held_bytes = 0;
         let held = std::mem::take(&mut self.held);
         self.on_packets(core, held)
     }
