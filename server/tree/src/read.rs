@@ -139,7 +139,8 @@ impl Tree {
 
     /// The caller's own ephemerals whose path starts with `prefix`, as a string.
     fn encode_ephemerals(&self, prefix: &str, who: Caller<'_>, out: &mut Vec<u8>) {
-        let all = matches!(prefix.trim(), "" | "/");
+        // As Java trims: control characters too, but not every blank of Unicode.
+        let all = matches!(prefix.trim_matches(|c| c <= ' '), "" | "/");
         let paths: Vec<String> = self
             .ephemerals(who.session)
             .filter(|path| all || path.starts_with(prefix))
