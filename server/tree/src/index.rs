@@ -25,6 +25,11 @@ impl Index {
         self.shards[shard(hash)].insert_unique(hash, id, |&id| hash_of(id));
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(HashTable::len).sum()
+    }
+
     pub(crate) fn remove(&mut self, hash: u64, id: u32) {
         let found = self.shards[shard(hash)].find_entry(hash, |&other| other == id);
         found.expect("what is removed is in the index").remove();

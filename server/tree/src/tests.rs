@@ -20,6 +20,8 @@ use wire::client::{
 use wire::txn::Entry;
 use wire::{Acl, Id, SessionId, StatPersisted, Zxid};
 
+pub(crate) use random::Random;
+
 use crate::{Applied, Options, Pending, PrepareContext, Standing, Tree, acl, digest, prepare};
 
 /// A leader and what it has proposed and not committed.

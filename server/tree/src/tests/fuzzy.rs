@@ -118,6 +118,32 @@ fn replay_of_the_same_transactions_changes_nothing() {
     }
 }
 
+/// Before 3.6 Apache read the list of children after it had written the parent.
+#[test]
+fn a_create_that_is_there_already_is_counted_if_its_parent_did_not_count_it() {
+    let mut leader = Leader::new(1);
+    leader.done(S, persistent("/a"));
+    let start = leader.zxid;
+    let before = leader.tree.znodes.find("/a").unwrap();
+    let before = leader.tree.znodes.stat(before);
+    leader.propose(S, persistent("/a/b"));
+    let create = leader.commit();
+    let mut pieces = bodies::pieces(&bodies::snapshot(&mut leader.tree));
+    for piece in &mut pieces {
+        if let Piece::Znode(znode) = piece
+            && znode.path == "/a"
+        {
+            znode.stat = before;
+        }
+    }
+    let options = leader.tree.options().clone();
+    let mut tree = bodies::load(pieces, start, options).unwrap();
+    let mut applied = Applied::default();
+    tree.apply(&create, &mut applied);
+    assert_eq!(applied.mismatch(), None);
+    assert_eq!(dump(&tree), dump(&leader.tree));
+}
+
 #[test]
 fn a_wrong_digest_is_reported_and_a_snapshots_is_compared_at_its_zxid() {
     let mut leader = Leader::new(1);

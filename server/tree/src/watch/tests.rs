@@ -1,7 +1,10 @@
-use super::*;
+use std::collections::BTreeSet;
+
 use wire::Zxid;
 use wire::client::{PathRequest, SetWatches2};
 
+use super::*;
+use crate::tests::Random;
 use crate::{Options, Tree};
 
 const A: Watcher = Watcher(10);
@@ -191,4 +194,79 @@ fn a_client_that_comes_back_hears_what_it_missed() {
     );
     // /zookeeper twice, /later, /gone for data and children, / recursive.
     assert_eq!(counts(&table), (6, 4, 1));
+}
+
+/// All watches of the table, the plain way.
+type Plain = BTreeSet<(String, Watcher, u8)>;
+
+const KINDS: [WatchKind; 4] = [
+    WatchKind::Data,
+    WatchKind::Child,
+    WatchKind::Persistent,
+    WatchKind::PersistentRecursive,
+];
+
+fn fire_plainly(watches: &mut Plain, path: &str, kind: EventType) -> Vec<Watcher> {
+    let hears = |(at, _, of): &(String, Watcher, u8)| match (of, kind) {
+        (0, EventType::NodeChildrenChanged) => false,
+        (1, EventType::NodeCreated | EventType::NodeDataChanged) => false,
+        (3, EventType::NodeChildrenChanged) => false,
+        (3, _) if path.starts_with(&format!("{at}/")) => true,
+        _ => at == path,
+    };
+    let heard: BTreeSet<Watcher> = watches.iter().filter(|w| hears(w)).map(|w| w.1).collect();
+    watches.retain(|w| w.2 >= 2 || !hears(w));
+    heard.into_iter().collect()
+}
+
+#[test]
+fn the_table_does_what_a_plain_set_does() {
+    for seed in 0..8 {
+        let mut random = Random::new(seed);
+        let mut table = WatchTable::new(seed);
+        let mut plain = Plain::new();
+        for _ in 0..3000 {
+            let path = ["/a", "/a/b", "/a/b/c", "/b"][random.below(4) as usize];
+            let watcher = Watcher(random.below(30));
+            match random.below(100) {
+                0 => {
+                    table.remove_watcher(watcher);
+                    plain.retain(|w| w.1 != watcher);
+                }
+                1..=3 => {
+                    let kinds = [
+                        EventType::NodeCreated,
+                        EventType::NodeDeleted,
+                        EventType::NodeDataChanged,
+                        EventType::NodeChildrenChanged,
+                    ];
+                    let kind = kinds[random.below(4) as usize];
+                    let expected = fire_plainly(&mut plain, path, kind);
+                    assert_eq!(fired(&mut table, path, kind), expected, "seed {seed}");
+                }
+                4..=20 => {
+                    let of = [1, 0, 2, 3][random.below(4) as usize];
+                    let wire = [2, 1, 4, 5][usize::from(of)];
+                    let was = plain.remove(&(path.to_owned(), watcher, of));
+                    let found = table.check(watcher, &request(path, wire));
+                    assert_eq!(found.is_ok(), was, "seed {seed}");
+                    let removed = table.remove(watcher, &request(path, wire));
+                    assert_eq!(removed, found);
+                }
+                _ => {
+                    let of = random.below(4) as u8;
+                    table.add(path, KINDS[usize::from(of)], watcher);
+                    plain.insert((path.to_owned(), watcher, of));
+                }
+            }
+            if random.below(8) > 0 {
+                continue;
+            }
+            let pairs: BTreeSet<_> = plain.iter().map(|w| (w.0.as_str(), w.1)).collect();
+            assert_eq!(table.iter().collect::<BTreeSet<_>>(), pairs);
+        }
+        (0..30).for_each(|i| table.remove_watcher(Watcher(i)));
+        assert_eq!(counts(&table), (0, 0, 0));
+        assert_eq!(table.pairs.len(), 0);
+    }
 }
