@@ -53,6 +53,8 @@ pub(crate) struct Learner {
     observer: bool,
     attempts: usize,
     retry_at: Option<Instant>,
+    /// The link is gone, not only to be closed.
+    gone: bool,
     /// What came while the disk was rewriting the log.
     held: Vec<Packet>,
     held_bytes: usize,
@@ -90,6 +92,7 @@ impl Learner {
             observer: core.observes(),
             attempts: 0,
             retry_at: None,
+            gone: false,
             held: Vec::new(),
             held_bytes: 0,
             batch: Vec::new(),
@@ -111,6 +114,7 @@ impl Learner {
     fn dial(&mut self, core: &mut Core) {
         self.link = core.new_link();
         self.retry_at = None;
+        self.gone = false;
         self.attempts += 1;
         let leader = core
             .newest_config()
@@ -150,7 +154,7 @@ impl Learner {
     /// Leaves the leader.
     pub(crate) fn stop(mut self, core: &mut Core, reason: Leave) {
         self.append(core);
-        if self.retry_at.is_none() {
+        if !self.gone {
             core.emit(Effect::Close {
                 link: self.link,
                 reason,
@@ -160,7 +164,7 @@ impl Learner {
 
     /// The dial succeeded.
     pub(crate) fn on_dialed(&mut self, core: &mut Core) {
-        if self.stage != Stage::Dialing || self.retry_at.is_some() {
+        if self.stage != Stage::Dialing || self.gone {
             return;
         }
         self.stage = Stage::Registering;
@@ -195,6 +199,7 @@ impl Learner {
 
     /// The link is gone, or the dial failed.
     pub(crate) fn on_closed(&mut self, core: &Core, now: Instant) -> Result<(), Leave> {
+        self.gone = true;
         let channel = core.peers.get(&self.leader).and_then(|peer| peer.channel);
         let gone = matches!(channel, Some(Channel::Closed | Channel::Refused));
         match RETRIES.get(self.attempts - 1) {

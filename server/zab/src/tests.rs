@@ -1,4 +1,6 @@
 //! Whole ensembles, conversations and single transitions.
 
 mod agreement;
+mod transcripts;
+mod words;
 mod world;

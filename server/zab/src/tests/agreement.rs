@@ -54,6 +54,10 @@ fn chaos(seed: u64, voters: &[i64], observers: &[i64]) -> World {
                 }
             }
             48 => world.heal(),
+            49 | 50 => {
+                let id = pick(&mut world);
+                world.wipe(id);
+            }
             _ => {}
         }
     }
@@ -79,7 +83,16 @@ fn chaos_of_many(seeds: std::ops::Range<u64>, voters: &[i64], observers: &[i64])
             *seen.entry(what).or_insert(0) += count;
         }
     }
-    for what in ["leader", "DIFF", "TRUNC", "SNAP", "crash", "unsynced loss"] {
+    for what in [
+        "leader",
+        "DIFF",
+        "TRUNC",
+        "SNAP",
+        "crash",
+        "unsynced loss",
+        "disk lost",
+        "vote back",
+    ] {
         assert!(seen.contains_key(what), "{what} never happened: {seen:?}");
     }
     println!("{seen:?}");

@@ -143,6 +143,8 @@ pub(crate) struct World {
     pub(crate) history: Vec<Arc<Entry>>,
     /// How often each thing happened.
     pub(crate) seen: BTreeMap<&'static str, u64>,
+    /// What members do, one line each, if wanted.
+    pub(crate) transcript: Option<Vec<String>>,
 }
 
 impl World {
@@ -159,6 +161,7 @@ impl World {
             cut: BTreeSet::new(),
             history: Vec::new(),
             seen: BTreeMap::new(),
+            transcript: None,
         }
     }
 
@@ -236,6 +239,17 @@ impl World {
         }
     }
 
+    /// A member that is down loses its disk; it may not vote until it has caught up.
+    pub(crate) fn wipe(&mut self, id: i64) {
+        let others = self.servers.values().all(|server| server.may_vote);
+        let server = self.server(id);
+        if others && server.zab.is_none() {
+            server.disk = Disk::default();
+            server.may_vote = false;
+            self.count("disk lost");
+        }
+    }
+
     pub(crate) fn cut(&mut self, a: i64, b: i64) {
         self.cut.insert((a.min(b), a.max(b)));
         self.disconnect(|x, y| (x == a && y == b) || (x == b && y == a));
@@ -294,11 +308,22 @@ impl World {
         let Some(zab) = &self.servers[&id].zab else {
             return;
         };
+        let may_vote = zab.status().may_vote;
         assert!(zab.synced() <= zab.last_logged());
         assert!(zab.delivered() <= zab.last_logged());
+        let server = self.server(id);
+        if may_vote && !server.may_vote {
+            server.may_vote = true;
+            self.count("vote back");
+        }
     }
 
     fn effect(&mut self, id: i64, effect: Effect) {
+        if let Some(lines) = &mut self.transcript {
+            let links = &self.links;
+            let other = |link: LinkId| links.get(&End(id, link)).map(|end| end.0);
+            lines.extend(super::words::effect(id, &effect, other));
+        }
         let work = match effect {
             Effect::SendVote { to, notification } => {
                 if to.0 != id && self.servers.contains_key(&to.0) && !self.is_cut(id, to.0) {
@@ -405,6 +430,9 @@ impl World {
             .filter(|(_, server)| !server.queue.is_empty())
             .map(|(id, _)| *id)
             .collect();
+        if self.transcript.is_some() {
+            return self.step_in_order(&parcels, &votes, &disks);
+        }
         let total = (parcels.len() + votes.len() + disks.len()) as u64;
         if total == 0 || self.random.below(40) == 0 {
             self.pass_time();
@@ -416,14 +444,26 @@ impl World {
         }
         pick -= parcels.len();
         if pick < votes.len() {
-            let (from, to) = votes[pick];
-            if let Some(notification) = self.votes.remove(&votes[pick]) {
-                let from = PeerId(from);
-                self.input(to, Input::Vote { from, notification });
-            }
-            return;
+            return self.hear(votes[pick]);
         }
         self.work(disks[pick - votes.len()]);
+    }
+
+    /// Disks first, then links, then votes, then time.
+    fn step_in_order(&mut self, parcels: &[End], votes: &[(i64, i64)], disks: &[i64]) {
+        match (disks, parcels, votes) {
+            ([id, ..], _, _) => self.work(*id),
+            (_, [end, ..], _) => self.unpack(*end),
+            (_, _, [vote, ..]) => self.hear(*vote),
+            _ => self.pass_time(),
+        }
+    }
+
+    fn hear(&mut self, (from, to): (i64, i64)) {
+        if let Some(notification) = self.votes.remove(&(from, to)) {
+            let from = PeerId(from);
+            self.input(to, Input::Vote { from, notification });
+        }
     }
 
     fn unpack(&mut self, end: End) {
