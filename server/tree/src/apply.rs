@@ -10,7 +10,7 @@ use wire::txn::{CreateContainerTxn, CreateTtlTxn, CreateTxn, Entry, Txn, TxnHead
 use wire::{Acl, Record, SessionId, StatPersisted, Zxid};
 
 use crate::owner::Owner;
-use crate::{Applied, DigestMismatch, Tree, digest, encode};
+use crate::{Applied, DigestMismatch, Tree, digest, encode, path};
 
 impl Tree {
     /// Carries out a committed transaction. Never fails, and does no harm when repeated over a
@@ -135,7 +135,7 @@ impl Tree {
         new: &NewZnode<'_>,
         out: &mut Applied,
     ) -> Result<(), ErrorCode> {
-        let (parent_path, name) = split(new.path).ok_or(ErrorCode::BadArguments)?;
+        let (parent_path, name) = path::split(new.path).ok_or(ErrorCode::BadArguments)?;
         let parent = self.znodes.find(parent_path).ok_or(ErrorCode::NoNode)?;
         if let Some(id) = self.znodes.child(parent, name) {
             // A fuzzy snapshot has it already, perhaps without its ACL; what changed later will
@@ -176,7 +176,7 @@ impl Tree {
     }
 
     fn delete(&mut self, path: &str, zxid: Zxid, out: &mut Applied) -> Result<(), ErrorCode> {
-        let (parent_path, name) = split(path).ok_or(ErrorCode::BadArguments)?;
+        let (parent_path, name) = path::split(path).ok_or(ErrorCode::BadArguments)?;
         let parent = self.znodes.find(parent_path).ok_or(ErrorCode::NoNode)?;
         let mut stat = self.znodes.stat(parent);
         if zxid > stat.pzxid {
@@ -361,9 +361,4 @@ pub(crate) fn created(zxid: Zxid, time: i64, owner: Owner) -> StatPersisted {
         pzxid: zxid,
         ..StatPersisted::default()
     }
-}
-
-/// Parent path and name; `None` for the root and for what is no path of a znode.
-fn split(path: &str) -> Option<(&str, &str)> {
-    path.rsplit_once('/').filter(|(_, name)| !name.is_empty())
 }

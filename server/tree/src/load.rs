@@ -7,7 +7,7 @@ use wire::snapshot::{AclRecord, OPEN_ACL, Piece, SessionRecord, ZnodeRecord};
 
 use crate::acl::OPEN;
 use crate::tree::unresolved_acl;
-use crate::{Options, Tree};
+use crate::{Options, Tree, path};
 
 /// Builds a [`Tree`] from the pieces of a snapshot, given in order.
 #[derive(Debug)]
@@ -134,13 +134,9 @@ impl Loader {
     }
 
     fn znode(&mut self, record: &ZnodeRecord) -> Result<(), LoadError> {
-        let (parent_path, name) = record
-            .path
-            .rsplit_once('/')
-            .filter(|(_, name)| !name.is_empty())
-            .ok_or_else(|| LoadError::Path {
-                path: record.path.clone(),
-            })?;
+        let (parent_path, name) = path::split(&record.path).ok_or_else(|| LoadError::Path {
+            path: record.path.clone(),
+        })?;
         let parent = self
             .parent(parent_path)
             .ok_or_else(|| LoadError::NoParent {

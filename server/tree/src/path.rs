@@ -33,6 +33,13 @@ pub(crate) fn parent(path: &str) -> Option<&str> {
     path.rfind('/').map(|slash| &path[..slash])
 }
 
+/// Parent path and name in a transaction or a snapshot; `None` for the root and for what is no
+/// path of a znode.
+pub(crate) fn split(path: &str) -> Option<(&str, &str)> {
+    path.rsplit_once('/')
+        .filter(|(parent, name)| *parent != "/" && !name.is_empty())
+}
+
 /// Whether the znode cannot be deleted.
 pub(crate) fn is_special(path: &str) -> bool {
     matches!(path, "/" | "/zookeeper" | "/zookeeper/quota" | CONFIG)

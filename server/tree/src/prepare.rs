@@ -282,11 +282,11 @@ impl<'a> Preparation<'a> {
     fn close_session(&mut self) -> Txn {
         let paths = self.pending.ephemerals(self.tree, self.session);
         for path in &paths {
-            let parent_path = path::parent(path).expect("ephemerals have a parent");
-            let parent = self
-                .live(parent_path)
-                .expect("parents stay while children live");
-            self.remove(path, parent_path, parent);
+            if let Some((parent_path, _)) = path::split(path)
+                && let Ok(parent) = self.live(parent_path)
+            {
+                self.remove(path, parent_path, parent);
+            }
         }
         Txn::CloseSession(Some(CloseSessionTxn {
             paths_to_delete: paths,

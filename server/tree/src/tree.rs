@@ -171,7 +171,8 @@ impl Tree {
     /// Puts the configuration that a member boots with into `/zookeeper/config`, outside any
     /// transaction. `version` is the configuration's version, `time` the wall clock.
     pub fn set_initial_config(&mut self, text: &str, version: Zxid, time: i64) {
-        let config = self.config_id();
+        self.add_special_znodes();
+        let config = self.znodes.find(path::CONFIG).expect("just added");
         self.cuts.keep(&self.znodes, config);
         self.replace_data(config, Some(text.as_bytes()));
         let stat = StatPersisted {
@@ -193,13 +194,8 @@ impl Tree {
     /// What `/zookeeper/config` holds.
     #[must_use]
     pub fn config(&self) -> &[u8] {
-        self.znodes.data(self.config_id()).unwrap_or_default()
-    }
-
-    fn config_id(&self) -> u32 {
-        self.znodes
-            .find(path::CONFIG)
-            .expect("/zookeeper/config is made with the tree and cannot be deleted")
+        let id = self.znodes.find(path::CONFIG);
+        id.and_then(|id| self.znodes.data(id)).unwrap_or_default()
     }
 
     /// The options.

@@ -242,3 +242,44 @@ fn reconfig_needs_permission_and_changes_no_digest() {
         [(EventType::NodeDataChanged, "/zookeeper/config")]
     );
 }
+
+/// Nobody sends them, but a damaged log might.
+#[test]
+fn impossible_transactions_do_no_harm() {
+    let mut leader = leader();
+    leader.done(S, persistent("/x"));
+    let create = leader.propose(S, persistent("/y"));
+    let wire::txn::Txn::Create(good) = create.txn().clone() else {
+        panic!("{create:?}");
+    };
+    leader.commit();
+    let mut txns: Vec<(i32, wire::txn::Txn)> = Vec::new();
+    for path in ["", "/", "//z", "z", "/z/", "/none/z", "/e\0"] {
+        let path = path.to_owned();
+        let txn = wire::txn::CreateTxn {
+            path: path.clone(),
+            ..good.clone()
+        };
+        txns.push((wire::txn::kind::CREATE, wire::txn::Txn::Create(txn)));
+        let txn = wire::txn::DeleteTxn { path };
+        txns.push((wire::txn::kind::DELETE, wire::txn::Txn::Delete(txn)));
+    }
+    let path = "/zookeeper".to_owned();
+    let txn = wire::txn::Txn::Delete(wire::txn::DeleteTxn { path });
+    txns.push((wire::txn::kind::DELETE, txn));
+    for (kind, txn) in txns {
+        leader.zxid = leader.zxid.next().unwrap();
+        let header = wire::txn::TxnHeader {
+            kind,
+            zxid: leader.zxid,
+            ..create.header().clone()
+        };
+        let entry = Entry::new(header, txn, None);
+        leader.tree.apply(&entry, &mut leader.applied);
+        dump(&leader.tree);
+    }
+    assert_eq!(leader.tree.config(), b"");
+    leader.tree.set_initial_config("back", Zxid(1), 1);
+    assert_eq!(leader.tree.config(), b"back");
+    dump(&leader.tree);
+}
