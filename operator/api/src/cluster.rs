@@ -70,6 +70,10 @@ pub const DEFAULT_CLUSTER_DOMAIN: &str = "cluster.local";
     validation = Rule::new("self.metadata.name.size() <= 40").message(
         "a ZooKeeperCluster's name must not be longer than 40 characters: pods, services and claims \
          are named after it"
+    ),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message(
+        "a ZooKeeperCluster's name must be lower-case letters, digits and dashes, begin with a \
+         letter and end with a letter or digit: services are named after it"
     )
 )]
 #[x_kube(

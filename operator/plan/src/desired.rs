@@ -230,6 +230,15 @@ fn check_name(resource: &ZooKeeperCluster, wrong: &mut Vec<Invalid>) {
         let why = format!("has {} characters, and must have 1 to 40", name.len());
         wrong.push(Invalid::new("metadata.name", why));
     }
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
+    if !name.is_empty() && (!name.chars().all(allowed) || !begins || name.ends_with('-')) {
+        let why = format!(
+            "is {name:?}, and must be lower-case letters, digits and dashes, begin with a letter \
+             and end with a letter or digit"
+        );
+        wrong.push(Invalid::new("metadata.name", why));
+    }
 }
 
 fn voters(replicas: i32, wrong: &mut Vec<Invalid>) -> BTreeSet<MemberId> {

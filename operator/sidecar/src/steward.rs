@@ -151,10 +151,14 @@ impl Steward {
         };
         match line {
             FromServer::Status(status) => {
+                let promised = status.epoch > 0;
                 server.status = Some(status);
                 // A server that serves has put the id that it was given onto its volume.
                 if let (Told::Start(given), Some(report)) = (&server.told, &mut state.report) {
                     report.cluster_id.get_or_insert_with(|| given.clone());
+                }
+                if promised {
+                    state.end_birth();
                 }
             }
             FromServer::Done { id, outcome } => {
@@ -407,6 +411,23 @@ impl State {
         } else {
             other_order()
         })
+    }
+
+    /// The member has promised something. Should its data ever be gone while this journal is
+    /// still there, it must not vote from nothing once more.
+    fn end_birth(&mut self) {
+        let mut record = self.journal.record().clone();
+        let Intent::Birth {
+            cluster_id, config, ..
+        } = record.intent
+        else {
+            return;
+        };
+        record.intent = Intent::Start { cluster_id, config };
+        if let Err(error) = self.journal.write(record) {
+            warn!(%error, "the end of the birth could not be written to the volume; at the next \
+                   status again");
+        }
     }
 
     /// Whether an order about how to start fits the server that waits.

@@ -127,3 +127,14 @@ fn zoo_cfg_never_leaves_out_what_the_version_of_the_config_depends_on() {
     assert!(lines.contains(&("reconfigEnabled", "true".to_owned())));
     assert!(lines.contains(&("standaloneEnabled", "false".to_owned())));
 }
+
+#[test]
+fn a_name_is_one_that_services_can_have() {
+    for name in ["", "A", "a.b", "1a", "a-", &"a".repeat(41)] {
+        let mut resource = resource(three());
+        resource.metadata.name = Some(name.to_owned());
+        let wrong = validate(&resource).unwrap_err();
+        let fields: Vec<_> = wrong.iter().map(|invalid| invalid.field.as_str()).collect();
+        assert_eq!(fields, ["metadata.name"], "{name}");
+    }
+}

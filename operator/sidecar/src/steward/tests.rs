@@ -323,7 +323,28 @@ async fn a_served_volume_bears_the_id_that_it_was_given() {
     let steward = open(&volume, "uid");
     let (connection, _lines) = connect(&steward, blank());
     steward.order(request(1, "birth", grant("volume"))).await;
-    assert_eq!(steward.status().cluster_id(), None);
+    let on_volume = || steward.status().volume.and_then(|volume| volume.cluster_id);
+    assert_eq!(on_volume(), None);
+    assert_eq!(steward.status().cluster_id(), Some("a"), "by its grant");
     steward.heard(connection, FromServer::Status(serving()));
-    assert_eq!(steward.status().cluster_id(), Some("a"));
+    assert_eq!(on_volume().as_deref(), Some("a"));
+}
+
+#[tokio::test]
+async fn a_grant_ends_with_the_first_promise_even_if_the_data_goes_and_the_journal_stays() {
+    let volume = volume();
+    let steward = open(&volume, "uid");
+    let (connection, _lines) = connect(&steward, blank());
+    let granted = steward.order(request(1, "birth", grant("volume"))).await;
+    assert_eq!(granted, told());
+    steward.heard(connection, FromServer::Status(serving()));
+    steward.disconnected(connection);
+
+    let emptied = BootReport {
+        cluster_id: Some("a".into()),
+        ..blank()
+    };
+    let (_, mut lines) = connect(&steward, emptied);
+    assert!(lines.try_recv().is_err(), "it waits to be told to join");
+    assert_eq!(steward.waiting(), Some(Waiting::Grant));
 }
