@@ -2,12 +2,10 @@
 
 use std::collections::VecDeque;
 
-use wire::PeerId;
-use wire::client::{Request, Write};
+use wire::client::{ErrorCode, Request, Write};
 use wire::quorum::ForwardHeader;
+use wire::{PeerId, SessionId};
 use zab::LinkId;
-
-use wire::client::ErrorCode;
 
 /// Who a request came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,11 +57,11 @@ impl Held {
         }
     }
 
-    /// Takes a request, or gives it back if the queue is full.
-    pub(crate) fn push(&mut self, origin: Origin, ask: Ask) -> Result<(), Ask> {
+    /// Takes a request. If the queue is full, whose session is refused.
+    pub(crate) fn push(&mut self, origin: Origin, ask: Ask) -> Result<(), SessionId> {
         let size = ask.size();
         if self.bytes + size > self.limit {
-            return Err(ask);
+            return Err(ask.session());
         }
         self.bytes += size;
         self.queue.push_back((origin, ask));
@@ -92,6 +90,13 @@ impl Held {
 }
 
 impl Ask {
+    const fn session(&self) -> SessionId {
+        match self {
+            Self::Write(write) => write.session,
+            Self::Refused(header, _) => header.session,
+        }
+    }
+
     fn size(&self) -> usize {
         match self {
             Self::Write(write) => request_size(&write.request),

@@ -8,7 +8,7 @@ use wire::client::{BarePath, ErrorCode, Request, Write};
 use wire::quorum::ForwardHeader;
 use wire::txn::Entry;
 use wire::{PeerId, SessionId, Zxid};
-use zab::Instant;
+use zab::{Instant, LinkId};
 
 use crate::held::{Ask, Origin};
 use crate::reap::Reaper;
@@ -26,6 +26,7 @@ pub(crate) struct Leading {
     pending: Pending,
     sessions: Sessions,
     syncs: VecDeque<Barrier>,
+    learner_syncs: Vec<(LinkId, Zxid)>,
     proposed: Zxid,
     /// The zxid of the next entry, unless the epoch's counter is used up.
     next: Option<Zxid>,
@@ -37,21 +38,13 @@ pub(crate) struct Leading {
     reaper: Reaper,
 }
 
-/// A `sync` that is done when everything up to `zxid` is applied. Proving that this member still
-/// leads before it answers would be one more condition here.
+/// A `sync` of a client here that is done when everything up to `zxid` is applied. Proving that
+/// this member still leads before it answers would be one more condition here.
 #[derive(Debug)]
 struct Barrier {
     zxid: Zxid,
-    answer: SyncAnswer,
-}
-
-/// Whom to tell that a `sync` is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SyncAnswer {
-    /// A client of this member.
-    Here(SessionId, i32),
-    /// A learner; it knows which of its clients is next.
-    Learner(zab::LinkId),
+    session: SessionId,
+    cxid: i32,
 }
 
 /// Bytes that may be proposed and not applied; more waits. Enough for some hundred of the largest
@@ -74,6 +67,7 @@ impl Leading {
             pending: Pending::new(settings.zab.seed),
             sessions,
             syncs: VecDeque::new(),
+            learner_syncs: Vec::new(),
             proposed: last,
             next: None,
             batch: Vec::new(),
@@ -151,20 +145,34 @@ impl Leading {
     }
 
     fn sync(&mut self, origin: Origin, write: &Write) {
-        self.syncs.push_back(Barrier {
-            zxid: self.proposed,
-            answer: match origin {
-                Origin::Here => SyncAnswer::Here(write.session, write.cxid),
-                Origin::Learner { link, .. } => SyncAnswer::Learner(link),
-            },
-        });
+        let zxid = self.proposed;
+        match origin {
+            Origin::Here => self.syncs.push_back(Barrier {
+                zxid,
+                session: write.session,
+                cxid: write.cxid,
+            }),
+            Origin::Learner { link, .. } => self.learner_syncs.push((link, zxid)),
+        }
+    }
+
+    /// What has to be applied before the next `sync` of a client here is done.
+    pub(crate) fn next_sync(&self) -> Option<Zxid> {
+        self.syncs.front().map(|barrier| barrier.zxid)
     }
 
     /// The next `sync` that is done when everything up to `applied` is applied.
-    pub(crate) fn sync_done(&mut self, applied: Zxid) -> Option<SyncAnswer> {
-        self.syncs
-            .pop_front_if(|barrier| barrier.zxid <= applied)
-            .map(|barrier| barrier.answer)
+    pub(crate) fn sync_done(&mut self, applied: Zxid) -> Option<(SessionId, i32)> {
+        if self.next_sync()? > applied {
+            return None;
+        }
+        let barrier = self.syncs.pop_front()?;
+        Some((barrier.session, barrier.cxid))
+    }
+
+    /// Learners whose oldest `sync` is done when this zxid is committed, in order.
+    pub(crate) fn take_learner_syncs(&mut self) -> Vec<(LinkId, Zxid)> {
+        std::mem::take(&mut self.learner_syncs)
     }
 
     fn prepare(&mut self, now: Now, tree: &Tree, session: Standing, write: &Write) {
@@ -203,7 +211,11 @@ impl Leading {
 
     /// The tree has applied everything up to here.
     pub(crate) fn applied(&mut self, zxid: Zxid) {
-        while let Some(entry) = self.outstanding.pop_front_if(|entry| entry.zxid() <= zxid) {
+        while let Some(entry) = self.outstanding.pop_front() {
+            if entry.zxid() > zxid {
+                self.outstanding.push_front(entry);
+                break;
+            }
             self.outstanding_bytes -= entry.bytes().len();
             self.pending.committed(&entry);
         }

@@ -36,11 +36,18 @@ impl Learning {
         }
     }
 
+    /// What has to be applied before the next answered `sync` is done.
+    pub(crate) fn next_sync(&self) -> Option<Zxid> {
+        self.answered.front().map(|(committed, ..)| *committed)
+    }
+
     /// The next `sync` that is done when everything up to `applied` is applied.
     pub(crate) fn sync_done(&mut self, applied: Zxid) -> Option<(SessionId, i32)> {
-        self.answered
-            .pop_front_if(|(committed, ..)| *committed <= applied)
-            .map(|(_, session, cxid)| (session, cxid))
+        if self.next_sync()? > applied {
+            return None;
+        }
+        let (_, session, cxid) = self.answered.pop_front()?;
+        Some((session, cxid))
     }
 
     pub(crate) fn pending_syncs(&self) -> usize {

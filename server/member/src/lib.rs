@@ -119,7 +119,8 @@ pub enum Effect {
         /// False: the session is no more.
         valid: bool,
     },
-    /// A `sync` is done: everything committed before it is applied here.
+    /// A `sync` is done: everything committed before it is in an [`Effect::Apply`] before this
+    /// one, and nothing that its session asked for behind it.
     SyncDone {
         /// Whose.
         session: SessionId,

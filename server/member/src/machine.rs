@@ -12,7 +12,7 @@ use zab::{Instant, LinkId, Zab};
 
 use crate::forward::{self, Forwarded};
 use crate::held::{Ask, Held, Origin};
-use crate::leading::{Leading, SyncAnswer};
+use crate::leading::Leading;
 use crate::learning::Learning;
 use crate::sessions::SessionIds;
 use crate::{ClientId, Effect, Input, Now, Role, Settings, Status};
@@ -29,6 +29,8 @@ pub struct Member {
     part: Part,
     /// The tree has applied everything up to here, as far as the driver has said.
     applied: Zxid,
+    /// Everything up to here has been handed out to be applied.
+    delivered: Zxid,
     /// Requests that wait for a leader, or for room.
     held: Held,
     /// Clients that want to go on with a session, while there is no leader to ask.
@@ -80,6 +82,7 @@ impl Member {
             settings,
             part: Part::Waiting { leads_after: None },
             applied,
+            delivered: applied,
             held: Held::new(HELD_LIMIT),
             resuming: VecDeque::new(),
             revalidating: Vec::new(),
@@ -211,6 +214,7 @@ impl Member {
     /// The tree is another one now.
     fn reloaded(&mut self, tree: &Tree, last: Zxid) {
         self.applied = last;
+        self.delivered = last;
         self.timeouts
             .retain(|session, _| tree.session(*session).is_some());
     }
@@ -237,9 +241,9 @@ impl Member {
         match effect {
             zab::Effect::Role(role) => self.change_part(role),
             zab::Effect::FromLearner { link, peer, packet } => {
-                self.from_learner(now, tree, link, peer, packet);
+                self.hear_learner(now, tree, link, peer, packet);
             }
-            zab::Effect::FromLeader { packet } => self.from_leader(packet),
+            zab::Effect::FromLeader { packet, committed } => self.hear_leader(packet, committed),
             other => self.pass_on(other),
         }
     }
@@ -247,10 +251,7 @@ impl Member {
     /// Turns an effect into the driver's. Needs no tree and no time.
     fn pass_on(&mut self, effect: zab::Effect) {
         match effect {
-            zab::Effect::Deliver(entries) => {
-                self.forget_closed(&entries);
-                self.effects.push_back(Effect::Apply(entries));
-            }
+            zab::Effect::Deliver(entries) => self.deliver(entries),
             zab::Effect::Role(role) => self.change_part(role),
             zab::Effect::ConfigCommitted(config) => {
                 self.effects.push_back(Effect::ConfigCommitted(config));
@@ -413,22 +414,20 @@ impl Member {
             }
             (Part::Learning(_), Ask::Write(write)) => self.forward(write),
             (_, ask) => {
-                if let Err(ask) = self.held.push(origin, ask) {
-                    self.refuse(origin, &ask);
+                if let Err(session) = self.held.push(origin, ask) {
+                    self.refuse(origin, session);
                 }
             }
         }
     }
 
-    fn refuse(&mut self, origin: Origin, ask: &Ask) {
-        match (origin, ask) {
-            (Origin::Here, Ask::Write(write)) => {
-                self.refused.insert(write.session);
-                let session = write.session;
+    fn refuse(&mut self, origin: Origin, session: SessionId) {
+        match origin {
+            Origin::Here => {
+                self.refused.insert(session);
                 self.effects.push_back(Effect::Refused { session });
             }
-            (Origin::Here, Ask::Refused(..)) => {}
-            (Origin::Learner { link, .. }, _) => {
+            Origin::Learner { link, .. } => {
                 self.zab.close_learner(link, "too many requests wait");
             }
         }
@@ -443,7 +442,7 @@ impl Member {
         }
     }
 
-    fn from_learner(&mut self, now: Now, tree: &Tree, link: LinkId, peer: PeerId, packet: Packet) {
+    fn hear_learner(&mut self, now: Now, tree: &Tree, link: LinkId, peer: PeerId, packet: Packet) {
         match packet.kind {
             packet::REQUEST => {
                 let ask = match forward::decode(packet) {
@@ -497,7 +496,7 @@ impl Member {
         }
     }
 
-    fn from_leader(&mut self, packet: Packet) {
+    fn hear_leader(&mut self, packet: Packet, committed: Zxid) {
         let Part::Learning(learning) = &mut self.part else {
             if packet.kind == packet::PING {
                 let answer = Packet::with(packet::PING, packet.zxid, bytes::Bytes::new());
@@ -510,7 +509,10 @@ impl Member {
                 let answer = learning.pong(&packet);
                 self.zab.send_to_leader(answer);
             }
-            packet::SYNC => learning.sync_answered(self.zab.committed()),
+            packet::SYNC => {
+                learning.sync_answered(committed);
+                self.finish_syncs();
+            }
             packet::REVALIDATE => {
                 // Bytes that are no answer leave the question open; its client asks again.
                 if let Ok(Some((client, session, timeout, valid))) = learning.resumed(&packet) {
@@ -521,27 +523,48 @@ impl Member {
         }
     }
 
+    /// Hands out what is to be applied, and between it the `sync`s that are done by then: what
+    /// their sessions asked for next must not be seen before.
+    fn deliver(&mut self, mut entries: Vec<Arc<Entry>>) {
+        self.forget_closed(&entries);
+        while let Some(zxid) = self.next_sync()
+            && entries.last().is_some_and(|last| last.zxid() > zxid)
+        {
+            let rest = entries.split_off(entries.partition_point(|entry| entry.zxid() <= zxid));
+            self.apply(std::mem::replace(&mut entries, rest));
+            self.delivered = self.delivered.max(zxid);
+            self.finish_syncs();
+        }
+        self.apply(entries);
+        self.finish_syncs();
+    }
+
+    fn apply(&mut self, entries: Vec<Arc<Entry>>) {
+        if let Some(last) = entries.last() {
+            self.delivered = last.zxid();
+            self.effects.push_back(Effect::Apply(entries));
+        }
+    }
+
+    fn next_sync(&self) -> Option<Zxid> {
+        match &self.part {
+            Part::Waiting { .. } => None,
+            Part::Learning(learning) => learning.next_sync(),
+            Part::Leading(leading) => leading.next_sync(),
+        }
+    }
+
     fn finish_syncs(&mut self) {
-        match &mut self.part {
-            Part::Waiting { .. } => {}
-            Part::Learning(learning) => {
-                while let Some((session, cxid)) = learning.sync_done(self.applied) {
-                    self.effects.push_back(Effect::SyncDone { session, cxid });
-                }
-            }
-            Part::Leading(leading) => {
-                while let Some(answer) = leading.sync_done(self.applied) {
-                    match answer {
-                        SyncAnswer::Here(session, cxid) => {
-                            self.effects.push_back(Effect::SyncDone { session, cxid });
-                        }
-                        SyncAnswer::Learner(link) => {
-                            let answer = Packet::bare(packet::SYNC, Zxid::ZERO);
-                            self.zab.send_to_learner(link, answer);
-                        }
-                    }
-                }
-            }
+        loop {
+            let done = match &mut self.part {
+                Part::Waiting { .. } => None,
+                Part::Learning(learning) => learning.sync_done(self.delivered),
+                Part::Leading(leading) => leading.sync_done(self.delivered),
+            };
+            let Some((session, cxid)) = done else {
+                return;
+            };
+            self.effects.push_back(Effect::SyncDone { session, cxid });
         }
     }
 
@@ -569,14 +592,16 @@ impl Member {
             return false;
         };
         let batch = leading.take_batch();
-        if batch.is_empty() {
-            leading.set_next(self.zab.next_zxid());
-            return false;
+        let syncs = leading.take_learner_syncs();
+        let is_idle = batch.is_empty() && syncs.is_empty();
+        if !batch.is_empty() {
+            self.zab.propose(now, batch);
         }
-        self.zab.propose(now, batch);
-        if let Part::Leading(leading) = &mut self.part {
-            leading.set_next(self.zab.next_zxid());
+        for (link, zxid) in syncs {
+            let answer = Packet::bare(packet::SYNC, Zxid::ZERO);
+            self.zab.send_to_learner_behind(link, zxid, answer);
         }
-        true
+        leading.set_next(self.zab.next_zxid());
+        !is_idle
     }
 }

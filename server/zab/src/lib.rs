@@ -292,6 +292,8 @@ pub enum Effect {
     FromLeader {
         /// What.
         packet: Packet,
+        /// The last entry committed by what the leader sent before it.
+        committed: Zxid,
     },
 }
 

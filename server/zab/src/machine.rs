@@ -204,6 +204,14 @@ impl Zab {
         }
     }
 
+    /// Leader only: sends a packet (SYNC) to a learner behind the COMMIT of `zxid` and before the
+    /// next one; nothing happens if the link is gone.
+    pub fn send_to_learner_behind(&mut self, link: LinkId, zxid: Zxid, packet: Packet) {
+        if let State::Leading(leader) = &mut self.state {
+            leader.send_to_learner_behind(&mut self.core, link, zxid, packet);
+        }
+    }
+
     /// Leader only: drops a learner; nothing happens if the link is gone.
     pub fn close_learner(&mut self, link: LinkId, reason: &'static str) {
         if let State::Leading(leader) = &mut self.state {

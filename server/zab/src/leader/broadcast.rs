@@ -116,6 +116,23 @@ impl Leader {
         }
     }
 
+    /// Queues a packet for a learner, behind the COMMIT of this zxid.
+    pub(crate) fn send_to_learner_behind(
+        &mut self,
+        core: &mut Core,
+        id: LinkId,
+        zxid: Zxid,
+        packet: Packet,
+    ) {
+        if zxid <= core.log.committed() {
+            self.send_to_learner(core, id, packet);
+        } else if let Some(link) = self.links.get_mut(&id)
+            && link.stage == Stage::Synced
+        {
+            link.behind.push_back((zxid, packet));
+        }
+    }
+
     /// Commits what a quorum has on disk, in order.
     pub(super) fn commit(&mut self, core: &mut Core) -> Result<(), Leave> {
         while let Some(through) = self.committable(core) {
@@ -189,6 +206,7 @@ impl Leader {
                         Packet::with(packet::INFORM_AND_ACTIVATE, zxid, data.into())
                     }
                 });
+                link.release(zxid);
             }
         }
     }

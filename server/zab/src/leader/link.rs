@@ -57,6 +57,8 @@ pub(crate) struct Link {
     answered: Option<Instant>,
     /// To be sent when the input has been worked off.
     pub(crate) out: Vec<Packet>,
+    /// To be sent behind the COMMIT of a zxid, in order.
+    pub(crate) behind: VecDeque<(Zxid, Packet)>,
 }
 
 impl Link {
@@ -73,6 +75,7 @@ impl Link {
             pings: VecDeque::new(),
             answered: None,
             out: Vec::new(),
+            behind: VecDeque::new(),
         }
     }
 
@@ -87,6 +90,17 @@ impl Link {
     /// Whether its disk has the leader's initial history.
     pub(crate) fn has_history(&self) -> bool {
         matches!(self.stage, Stage::Acknowledged | Stage::Synced)
+    }
+
+    /// What waited for the COMMIT of this zxid goes out.
+    pub(crate) fn release(&mut self, committed: Zxid) {
+        while let Some((zxid, packet)) = self.behind.pop_front() {
+            if zxid > committed {
+                self.behind.push_front((zxid, packet));
+                return;
+            }
+            self.out.push(packet);
+        }
     }
 
     /// A ping goes out.

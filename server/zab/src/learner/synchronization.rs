@@ -160,7 +160,8 @@ impl Learner {
             }
             packet::REVALIDATE | packet::SYNC if serving => {
                 self.settle(core);
-                core.emit(Effect::FromLeader { packet });
+                let committed = core.log.committed();
+                core.emit(Effect::FromLeader { packet, committed });
                 Ok(())
             }
             _ => Ok(()),
@@ -185,7 +186,8 @@ impl Learner {
         if self.announced {
             self.settle(core);
             let reached = packet.zxid;
-            core.emit(Effect::FromLeader { packet });
+            let committed = core.log.committed();
+            core.emit(Effect::FromLeader { packet, committed });
             if !core.may_vote && self.vote_from.is_none() && core.quorum().is_voter(core.me()) {
                 let begun = reached.counter() == 0;
                 self.vote_from = Some(if begun { Zxid::ZERO } else { reached });

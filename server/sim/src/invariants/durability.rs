@@ -1,0 +1,53 @@
+//! What a client was told is in every later leader's history, and in the end in every tree.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use wire::txn::Entry;
+use wire::{Epoch, Zxid};
+
+use super::{History, Verdict, violated};
+
+#[derive(Debug, Default)]
+pub(super) struct Durability {
+    answered: BTreeSet<Zxid>,
+    /// Leaders with the history that they began with.
+    leaders: Vec<(Epoch, Zxid)>,
+}
+
+impl Durability {
+    pub(super) fn answered(&mut self, history: &History, zxid: Zxid) -> Verdict {
+        self.answered.insert(zxid);
+        for (epoch, last) in &self.leaders {
+            if *epoch > zxid.epoch() && !history.contains(*last, zxid) {
+                return violated(
+                    "durability",
+                    format!("{zxid} is acknowledged, but epoch {epoch} began with {last}"),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn leads(&mut self, history: &History, epoch: Epoch, last: Zxid) -> Verdict {
+        self.leaders.push((epoch, last));
+        // Of what was acknowledged before, the newest carries the older ones: each was checked
+        // against the leaders between, and the chain of predecessors is one.
+        let newest = self.answered.range(..epoch.zxid()).next_back();
+        match newest {
+            Some(zxid) if !history.contains(last, *zxid) => violated(
+                "durability",
+                format!("{zxid} was acknowledged, but epoch {epoch} begins with {last}"),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn finish(&self, chain: &[&Arc<Entry>]) -> Verdict {
+        let kept: BTreeSet<Zxid> = chain.iter().map(|entry| entry.zxid()).collect();
+        match self.answered.difference(&kept).next() {
+            Some(zxid) => violated("durability", format!("{zxid} was acknowledged and is lost")),
+            None => Ok(()),
+        }
+    }
+}
