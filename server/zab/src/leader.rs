@@ -362,3 +362,13 @@ fn send(core: &mut Core, id: LinkId, link: &mut Link) {
         core.emit(Effect::Send { link: id, packets });
     }
 }
+
+#[cfg(test)]
+impl Leader {
+    pub(crate) fn skip_to(&mut self, core: &mut Core, zxid: Zxid) {
+        core.log.commit(zxid);
+        let barrier = core.log.append(Vec::new());
+        core.emit(barrier);
+        self.last_proposed = zxid;
+    }
+}

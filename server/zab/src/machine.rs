@@ -577,3 +577,15 @@ impl Zab {
         });
     }
 }
+
+#[cfg(test)]
+impl Zab {
+    /// Pretends that a leader has proposed and committed everything through `zxid`.
+    pub(crate) fn skip_to(&mut self, zxid: Zxid) {
+        let State::Leading(leader) = &mut self.state else {
+            panic!("only a leader proposes");
+        };
+        self.core.log.replace(zxid);
+        leader.skip_to(&mut self.core, zxid);
+    }
+}

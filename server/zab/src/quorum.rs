@@ -151,3 +151,70 @@ impl Rule {
         count
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::world::config;
+
+    fn reached(quorum: &Quorum, members: &[i64]) -> bool {
+        quorum.reached(|peer| members.contains(&peer.0))
+    }
+
+    #[test]
+    fn a_majority_of_voters_suffices_and_observers_do_not_count() {
+        let four = Quorum::new(&config(&[1, 2, 3, 4], &[5]), None);
+        assert_eq!(four.size(), 3);
+        assert!(reached(&four, &[1, 2, 3]));
+        assert!(!reached(&four, &[1, 2]));
+        assert!(!reached(&four, &[1, 2, 5, 6]));
+        assert!(!four.is_voter(PeerId(5)) && !four.may_lead(PeerId(5)));
+    }
+
+    #[test]
+    fn nobody_is_no_quorum() {
+        let nobody = Quorum::new(&config(&[], &[1]), None);
+        assert!(!nobody.reached(|_| true));
+    }
+
+    #[test]
+    fn during_a_change_both_configurations_must_agree() {
+        let mut next = config(&[3, 4, 5], &[]);
+        next.version = 7;
+        let both = Quorum::new(&config(&[1, 2, 3], &[]), Some(&next));
+        assert!(reached(&both, &[1, 3, 4]));
+        assert!(!reached(&both, &[1, 2, 3]));
+        assert!(!reached(&both, &[3, 4, 5]));
+        assert_eq!(both.voters().len(), 5);
+        assert_eq!(both.version(), 7);
+    }
+
+    /// Two of three groups, and in each of them more than half of the weight; a group that weighs
+    /// nothing is no group.
+    #[test]
+    fn groups_and_weights_decide_where_they_are_set() {
+        let mut config = config(&[1, 2, 3, 4, 5, 6, 7, 8], &[]);
+        let groups = [
+            (1, vec![1, 2, 3]),
+            (2, vec![4, 5]),
+            (3, vec![6, 7]),
+            (4, vec![8]),
+        ];
+        for (group, members) in groups {
+            let members = members.into_iter().map(PeerId).collect();
+            config.groups.insert(group, members);
+        }
+        config.weights.insert(PeerId(1), 3);
+        config.weights.insert(PeerId(8), 0);
+        let quorum = Quorum::new(&config, None);
+        assert!(reached(&quorum, &[1, 4, 5]), "1 outweighs 2 and 3");
+        assert!(!reached(&quorum, &[2, 3, 4, 5]));
+        assert!(
+            !reached(&quorum, &[1, 2, 3, 4, 6]),
+            "half of a group is not enough"
+        );
+        assert!(quorum.is_voter(PeerId(8)));
+        assert!(!quorum.may_lead(PeerId(8)), "weightless");
+        assert_eq!(quorum.size(), 3);
+    }
+}

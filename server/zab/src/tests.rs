@@ -1,6 +1,9 @@
 //! Whole ensembles, conversations and single transitions.
 
 mod agreement;
+mod fixture;
+mod leader;
+mod learner;
 mod transcripts;
 mod words;
-mod world;
+pub(crate) mod world;

@@ -147,3 +147,78 @@ impl Window {
             .take_while(move |entry| entry.zxid() <= through)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::world::{entry, z};
+
+    const WIDE: Limits = Limits {
+        entries: 100,
+        bytes: 1 << 20,
+    };
+
+    fn zxids(window: &Window, after: Zxid, through: Zxid) -> Vec<Zxid> {
+        window.range(after, through).map(|e| e.zxid()).collect()
+    }
+
+    #[test]
+    fn only_what_leads_to_the_end_without_a_hole_is_kept() {
+        let recent: Vec<_> = [z(1, 1), z(1, 3), z(1, 4), z(2, 1)]
+            .map(|zxid| entry(zxid, 0))
+            .to_vec();
+        let window = Window::new(WIDE, z(2, 1), &recent);
+        assert_eq!(window.floor(), z(1, 3));
+        let all = zxids(&window, Zxid::ZERO, z(9, 0));
+        assert_eq!(all, [z(1, 3), z(1, 4), z(2, 1)]);
+        let foreign = Window::new(WIDE, z(2, 2), &recent);
+        assert_eq!(foreign.floor(), z(2, 2));
+        assert!(
+            !foreign.is_entry(z(2, 2)),
+            "a snapshot's zxid, for all one knows"
+        );
+    }
+
+    #[test]
+    fn the_limits_spare_what_is_not_delivered() {
+        let limits = Limits {
+            entries: 2,
+            bytes: 1 << 20,
+        };
+        let mut window = Window::new(limits, Zxid::ZERO, &[]);
+        for counter in 1..=5 {
+            window.push(entry(z(1, counter), 0));
+        }
+        window.trim(z(1, 1));
+        assert_eq!(window.floor(), z(1, 1));
+        assert!(window.is_entry(z(1, 1)));
+        window.trim(z(1, 5));
+        assert_eq!(zxids(&window, Zxid::ZERO, z(1, 5)), [z(1, 4), z(1, 5)]);
+        assert_eq!(window.at_or_below(z(1, 9)), z(1, 5));
+        assert_eq!(window.at_or_below(z(1, 3)), z(1, 3));
+    }
+
+    #[test]
+    fn bytes_are_bounded_too_but_one_entry_stays() {
+        let limits = Limits {
+            entries: 100,
+            bytes: 1,
+        };
+        let mut window = Window::new(limits, Zxid::ZERO, &[]);
+        window.push(entry(z(1, 1), 0));
+        window.push(entry(z(1, 2), 0));
+        window.trim(z(1, 2));
+        assert_eq!(zxids(&window, Zxid::ZERO, z(1, 2)), [z(1, 2)]);
+    }
+
+    #[test]
+    fn a_cut_removes_the_end_and_keeps_the_rest() {
+        let recent = [z(1, 1), z(1, 2), z(1, 3)].map(|zxid| entry(zxid, 0));
+        let mut window = Window::new(WIDE, z(1, 3), &recent);
+        window.cut(z(1, 2));
+        assert_eq!(zxids(&window, Zxid::ZERO, z(9, 0)), [z(1, 1), z(1, 2)]);
+        window.cut(Zxid::ZERO);
+        assert_eq!(zxids(&window, Zxid::ZERO, z(9, 0)), []);
+        assert_eq!(window.floor(), Zxid::ZERO);
+    }
+}

@@ -143,6 +143,8 @@ impl Leader {
                 self.activate(core, zxid, config)?;
             }
         }
+        // Learners first: applying takes its time.
+        self.flush(core);
         core.deliver();
         let outstanding = core.log.committed().max(self.initial) < core.log.last();
         if !outstanding && self.next_zxid(core).is_none() {
@@ -234,6 +236,7 @@ impl Leader {
         mut config: EnsembleConfig,
     ) -> Result<(), Leave> {
         config.version = config.version.max(zxid.0);
+        self.flush(core);
         core.deliver();
         if core.config_committed(config.clone()) {
             core.emit(Effect::ConfigCommitted(config));
@@ -241,7 +244,6 @@ impl Leader {
         if core.quorum().may_lead(core.me()) {
             return Ok(());
         }
-        self.flush(core);
         Err("the new configuration gives this member no vote")
     }
 }

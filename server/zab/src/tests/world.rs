@@ -76,6 +76,10 @@ pub(crate) fn entry(zxid: Zxid, by: i64) -> Arc<Entry> {
     Arc::new(Entry::new(header, Txn::Error(ErrorTxn { err: -1 }), None))
 }
 
+pub(crate) fn z(epoch: u32, counter: u32) -> Zxid {
+    Zxid::new(Epoch(epoch), counter)
+}
+
 /// What travels on a link.
 #[derive(Debug)]
 enum Parcel {
