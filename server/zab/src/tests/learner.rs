@@ -351,7 +351,8 @@ fn pings_are_for_the_sessions_owner_once_the_follower_serves() {
     assert_eq!(
         after(&mut zab, packets(UP, vec![ping.clone()])),
         [Effect::FromLeader {
-            packet: ping.clone()
+            packet: ping.clone(),
+            committed: z(1, 2),
         }],
     );
     let answer = Packet::with(packet::PING, z(2, 0), Bytes::from_static(b"touches"));

@@ -57,7 +57,7 @@ pub(crate) fn effect(
         Effect::FromLearner { peer, packet, .. } => {
             vec![format!("{id} hears {} of {peer}", packet_words(packet))]
         }
-        Effect::FromLeader { packet } => vec![format!("{id} hears {}", packet_words(packet))],
+        Effect::FromLeader { packet, .. } => vec![format!("{id} hears {}", packet_words(packet))],
     }
 }
 
