@@ -1,6 +1,7 @@
 //! `cargo interop`: our members beside genuine Apache ZooKeeper members, and under clients that
 //! others wrote.
 
+mod answers;
 mod files;
 mod foreign;
 mod kazoo;
@@ -40,6 +41,7 @@ struct Setting {
 
 const SCENARIOS: &[Scenario] = &[
     ("apache_alone", quorum::apache_alone),
+    ("same_answers", answers::same),
     ("join_by_snapshot", quorum::join_by_snapshot),
     ("join_by_diff", quorum::join_by_diff),
     ("join_by_truncation", quorum::join_by_truncation),

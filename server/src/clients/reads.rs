@@ -1,8 +1,8 @@
 //! Requests that are served from the tree.
 
 use tree::{Caller, Tree, Watcher, read_watch};
-use wire::Zxid;
 use wire::client::{ErrorCode, ReplyHeader, Request, SetWatches, SetWatches2};
+use wire::{Record, Zxid};
 
 use crate::clients::connection::Connection;
 use crate::clients::mailbox::event_frame;
@@ -63,6 +63,11 @@ fn answer(
         Request::SetWatches(_) | Request::SetWatches2(_) => Ok(()),
         Request::CheckWatches(wanted) => watches.lock().check(watcher, wanted),
         Request::RemoveWatches(wanted) => watches.lock().remove(watcher, wanted),
+        Request::AddWatch(wanted) => {
+            watches.lock().add_requested(watcher, wanted)?;
+            ErrorCode::Ok.code().encode(out);
+            Ok(())
+        }
         _ => {
             let caller = Caller {
                 session: connection.session,
@@ -103,8 +108,6 @@ fn widened(old: &SetWatches) -> SetWatches2 {
 
 #[cfg(test)]
 mod tests {
-    use wire::Record;
-
     use super::*;
 
     #[test]

@@ -10,7 +10,7 @@ mod entries;
 mod missed;
 mod paths;
 
-use wire::client::{ErrorCode, EventType, Request, WatchesRequest};
+use wire::client::{AddWatchRequest, ErrorCode, EventType, Request, WatchesRequest};
 
 use crate::hashing::Hashing;
 use crate::index::Index;
@@ -79,6 +79,24 @@ impl WatchTable {
             .unwrap_or_else(|| self.link(path, connection));
         let before = self.entries.at(id).bits();
         self.set_bits(id, before.with(Bits::of(kind)));
+    }
+
+    /// addWatch. Its answer is an error code of 0.
+    ///
+    /// # Errors
+    /// `MarshallingError` for an unknown mode.
+    pub fn add_requested(
+        &mut self,
+        watcher: Watcher,
+        request: &AddWatchRequest,
+    ) -> Result<(), ErrorCode> {
+        let kind = match request.mode {
+            0 => WatchKind::Persistent,
+            1 => WatchKind::PersistentRecursive,
+            _ => return Err(ErrorCode::MarshallingError),
+        };
+        self.add(&request.path, kind, watcher);
+        Ok(())
     }
 
     /// Appends to `out` who is to be told of this event, each once, and takes the watches that

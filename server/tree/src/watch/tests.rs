@@ -117,6 +117,23 @@ fn watches_are_checked_and_removed_by_kind() {
 }
 
 #[test]
+fn added_watches_have_one_of_two_modes() {
+    let mut table = WatchTable::new(1);
+    let add = |mode: i32| AddWatchRequest {
+        path: "/a".to_owned(),
+        mode,
+    };
+    assert_eq!(table.add_requested(A, &add(0)), Ok(()));
+    assert_eq!(table.add_requested(B, &add(1)), Ok(()));
+    assert_eq!(
+        table.add_requested(B, &add(2)),
+        Err(ErrorCode::MarshallingError)
+    );
+    assert_eq!(fired(&mut table, "/a", EventType::NodeCreated), [A, B]);
+    assert_eq!(fired(&mut table, "/a/b", EventType::NodeCreated), [B]);
+}
+
+#[test]
 fn many_watchers_of_many_paths_come_and_go() {
     let mut table = WatchTable::new(7);
     let paths: Vec<String> = (0..40).map(|i| format!("/p/{i}")).collect();

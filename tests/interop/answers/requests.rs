@@ -1,0 +1,247 @@
+//! Random requests, the same for the same seed: many that succeed, and each way to be refused.
+
+use bytes::Bytes;
+use wire::client::{
+    AddWatchRequest, BarePath, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest,
+    MultiRequest, PathRequest, Request, SetAclRequest, SetDataRequest, SetWatches2, WatchesRequest,
+};
+use wire::{Acl, Id, Perms, Zxid};
+
+/// Paths that are special, or no paths. Not `/zookeeper/config`, which holds ports, and which
+/// Apache's first leader shows with version 0 until it starts again.
+const ODD_PATHS: &[&str] = &[
+    "/",
+    "a",
+    "/a/",
+    "//",
+    "/a//b",
+    "/.",
+    "/a/..",
+    "/...",
+    "/a/.b",
+    "x/y",
+    "/zookeeper",
+    "/zookeeper/quota",
+    "/zookeeper/x",
+    "/\u{1}",
+    "/a\0b",
+    "/\u{1f}",
+    "/\u{7e}",
+    "/\u{7f}",
+    "/\u{9f}",
+    "/\u{a0}",
+    "/\u{e000}",
+    "/\u{f8ff}",
+    "/\u{f900}",
+    "/\u{ffef}",
+    "/\u{fff0}",
+    "/\u{ffff}",
+    "/ü",
+];
+
+/// Permissions, scheme and identity of single entries.
+const ENTRIES: &[(i32, &str, &str)] = &[
+    (31, "auth", ""),
+    (31, "digest", "alice:AIueg8ag5ALfqeEyKdLnva1Wvi0="),
+    (31, "ip", "127.0.0.1"),
+    (31, "ip", "127.0.0.0/8"),
+    (16, "world", "anyone"),
+    (1, "world", "anyone"),
+    (0, "world", "anyone"),
+    (1, "world", "someone"),
+    (1, "ip", "1.2.3"),
+    (1, "ip", "10.0.0.0/33"),
+    (1, "ip", "::1"),
+    (1, "ip", "2001:db8::/32"),
+    (1, "ip", "127.0.0.1/"),
+    (1, "ip", "127.0.0.1/-1"),
+    (1, "digest", "x"),
+    (1, "digest", "x:y:z"),
+    (1, "digest", ":y"),
+    (1, "digest", "x:"),
+    (1, "super", ""),
+    (1, "x509", "CN=x"),
+    (1, "sasl", "x"),
+    (1, "unknown", "x"),
+    (1, "", ""),
+];
+
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    /// Below `limit`.
+    pub(super) fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (z ^ (z >> 31)) % limit
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len() as u64) as usize]
+    }
+
+    fn path(&mut self) -> String {
+        if self.below(20) == 0 {
+            return self.pick(ODD_PATHS).to_owned();
+        }
+        let depth = 1 + self.below(3);
+        (0..depth).fold(String::new(), |path, _| {
+            path + "/" + self.pick(&["a", "b", "c"])
+        })
+    }
+
+    fn paths(&mut self) -> Vec<String> {
+        (0..self.below(3)).map(|_| self.path()).collect()
+    }
+
+    fn version(&mut self) -> i32 {
+        self.pick(&[-1, -1, -1, -1, 0, 1, -2])
+    }
+
+    fn acl(&mut self) -> Vec<Acl> {
+        match self.below(10) {
+            0..=4 => Acl::open(),
+            5 => [Acl::open(), Acl::open()].concat(),
+            _ => (0..self.below(3))
+                .map(|_| {
+                    let (perms, scheme, id) = self.pick(ENTRIES);
+                    Acl {
+                        perms: Perms(perms),
+                        id: Id::new(scheme, id),
+                    }
+                })
+                .collect(),
+        }
+    }
+
+    fn data(&mut self) -> Option<Bytes> {
+        let length = self.pick(&[0, 3, 3, 90]);
+        (self.below(8) > 0).then(|| vec![7; length].into())
+    }
+
+    fn create(&mut self, flags: &[i32]) -> CreateRequest {
+        CreateRequest {
+            path: self.path(),
+            data: self.data(),
+            acl: self.acl(),
+            flags: self.pick(flags),
+        }
+    }
+
+    fn create_ttl(&mut self) -> Request {
+        let create = self.create(&[5, 6]);
+        Request::CreateTtl(CreateTtlRequest {
+            path: create.path,
+            data: create.data,
+            acl: create.acl,
+            flags: create.flags,
+            ttl: self.pick(&[5_000_000, 5_000_000, 0, 1 << 40, -5]),
+        })
+    }
+
+    fn change(&mut self) -> Request {
+        match self.below(18) {
+            0..=4 => Request::Create(self.create(&[0, 0, 0, 1, 2, 3])),
+            5..=7 => Request::Create2(self.create(&[0, 0, 0, 0, 1, 2, 3, 7, -1, 5])),
+            8 => Request::CreateContainer(self.create(&[4])),
+            9 => self.create_ttl(),
+            10..=12 => Request::Delete(DeleteRequest {
+                path: self.path(),
+                version: self.version(),
+            }),
+            _ => Request::SetData(SetDataRequest {
+                path: self.path(),
+                data: self.data(),
+                version: self.version(),
+            }),
+        }
+    }
+
+    fn part(&mut self) -> Request {
+        match self.below(9) {
+            0 => Request::Check(CheckVersionRequest {
+                path: self.path(),
+                version: self.version(),
+            }),
+            _ => self.change(),
+        }
+    }
+
+    fn read(&mut self) -> Request {
+        let path = self.path();
+        let watch = self.below(2) == 0;
+        match self.below(12) {
+            0..=2 => Request::Exists(PathRequest { path, watch }),
+            3..=5 => Request::GetData(PathRequest { path, watch }),
+            6 => Request::GetChildren(PathRequest { path, watch }),
+            7 | 8 => Request::GetChildren2(PathRequest { path, watch }),
+            9 => Request::GetAcl(BarePath { path }),
+            10 => Request::GetAllChildrenNumber(BarePath { path }),
+            _ => Request::GetEphemerals(BarePath { path }),
+        }
+    }
+
+    fn read_part(&mut self) -> Request {
+        let path = self.path();
+        let watch = false;
+        match self.below(2) {
+            0 => Request::GetData(PathRequest { path, watch }),
+            _ => Request::GetChildren(PathRequest { path, watch }),
+        }
+    }
+
+    fn watch(&mut self) -> Request {
+        let path = self.path();
+        match self.below(4) {
+            0 => Request::AddWatch(AddWatchRequest {
+                path,
+                mode: self.below(2) as i32,
+            }),
+            1 => Request::CheckWatches(WatchesRequest {
+                path,
+                kind: 1 + self.below(5) as i32,
+            }),
+            2 => Request::RemoveWatches(WatchesRequest {
+                path,
+                kind: 1 + self.below(5) as i32,
+            }),
+            _ => Request::SetWatches2(SetWatches2 {
+                relative_zxid: Zxid(1 << 32 | self.below(3000)),
+                data: self.paths(),
+                exist: self.paths(),
+                child: self.paths(),
+                persistent: self.paths(),
+                persistent_recursive: self.paths(),
+            }),
+        }
+    }
+
+    pub(super) fn request(&mut self) -> Request {
+        match self.below(60) {
+            0..=19 => self.change(),
+            20..=22 => Request::SetAcl(SetAclRequest {
+                path: self.path(),
+                acl: self.acl(),
+                version: self.version(),
+            }),
+            23..=28 => {
+                let ops = (0..self.below(5)).map(|_| self.part()).collect();
+                Request::Multi(MultiRequest { ops })
+            }
+            29 | 30 => {
+                let ops = (0..self.below(4)).map(|_| self.read_part()).collect();
+                Request::MultiRead(MultiRequest { ops })
+            }
+            31..=36 => self.watch(),
+            37 => Request::WhoAmI(()),
+            38 => Request::CloseSession(()),
+            _ => self.read(),
+        }
+    }
+}
