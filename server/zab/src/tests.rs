@@ -1,7 +1,10 @@
 //! Whole ensembles, conversations and single transitions.
 
 mod agreement;
+mod election;
 mod fixture;
+mod golden;
+mod hostile;
 mod leader;
 mod learner;
 mod transcripts;
