@@ -12,13 +12,16 @@ use tokio::sync::{mpsc, watch};
 use crate::authority::Authority;
 use crate::folder::write_private;
 use crate::process::{End, Recipe, ending, keep};
-use crate::world::{Container, Ports, Template, World};
+use crate::world::{Container, Ports, Probe, Template, World};
 
 /// A sidecar has nothing to finish.
 const SIDECAR_GRACE: Duration = Duration::from_secs(2);
 
 /// How often the server's readiness is asked for.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+const PROBE_EVERY: Duration = Duration::from_millis(500);
+
+/// A probe without an answer by then has failed.
+const PROBE_WITHIN: Duration = Duration::from_secs(1);
 
 /// The control socket, seen from the pod's folder.
 const SOCKET: &str = "sidecar.sock";
@@ -29,7 +32,7 @@ pub(crate) enum Event {
     Operator(Container),
     Sidecar(String, Container),
     Server(String, Container),
-    Ready(String, bool),
+    Probed(String, Probe),
     /// All its processes have ended.
     Gone(String),
 }
@@ -190,7 +193,7 @@ impl Blueprint {
         };
         tokio::select! {
             _ = async { tokio::join!(sidecar, server) } => {}
-            () = self.probe(|ready| tell(Event::Ready(self.name.clone(), ready))) => {}
+            () = self.probe(|found| tell(Event::Probed(self.name.clone(), found))) => {}
         }
         tell(Event::Gone(self.name.clone()));
     }
@@ -204,24 +207,30 @@ impl Blueprint {
         }
     }
 
-    /// Reports the server's readiness, for ever.
-    async fn probe(&self, report: impl Fn(bool)) {
+    /// Reports what the server's probe finds, for ever.
+    async fn probe(&self, report: impl Fn(Probe)) {
         loop {
             tokio::time::sleep(PROBE_EVERY).await;
-            report(answers_ok(self.ports.plain).await.unwrap_or(false));
+            report(probe(self.ports.plain).await.unwrap_or_default());
         }
     }
 }
 
-/// Whether `/ready` on the sidecar's plain port says 200. Small enough not to need a client.
-async fn answers_ok(port: u16) -> io::Result<bool> {
+/// What `/ready` on the sidecar's plain port says. Small enough not to need a client.
+async fn probe(port: u16) -> io::Result<Probe> {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let asked = async {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await?;
         stream.write_all(b"GET /ready HTTP/1.0\r\n\r\n").await?;
-        let mut status = [0; 12];
-        stream.read_exact(&mut status).await?;
-        Ok(status.ends_with(b" 200"))
+        let mut answer = String::new();
+        stream.take(4096).read_to_string(&mut answer).await?;
+        let (head, role) = answer.split_once("\r\n\r\n").unwrap_or_default();
+        let ready = head.split(' ').nth(1) == Some("200");
+        let role = role.trim();
+        // Anything else is a sentence about a server that does not run.
+        let is_role = !role.is_empty() && role.bytes().all(|byte| byte.is_ascii_lowercase());
+        let role = is_role.then(|| role.to_owned());
+        Ok(Probe { ready, role })
     };
-    tokio::time::timeout(PROBE_EVERY, asked).await?
+    tokio::time::timeout(PROBE_WITHIN, asked).await?
 }

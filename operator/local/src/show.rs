@@ -2,17 +2,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use api::condition::{ConditionStatus, ConditionType};
+use api::condition::{Condition, ConditionStatus, ConditionType};
 use comfy_table::{Table, presets};
 use tokio::sync::watch;
 
 use crate::world::{ContainerState, Pod, World};
 
+/// Things that change together are shown together.
+const SETTLE: Duration = Duration::from_millis(300);
+
 /// Prints each change until the supervisor ends.
 pub(crate) async fn follow(mut worlds: watch::Receiver<Arc<World>>, root: &Path) {
     let mut said = Said::default();
     loop {
+        tokio::time::sleep(SETTLE).await;
         let world = Arc::clone(&worlds.borrow_and_update());
         said.say(&world, root);
         if worlds.changed().await.is_err() {
@@ -26,21 +31,18 @@ pub(crate) async fn follow(mut worlds: watch::Receiver<Arc<World>>, root: &Path)
 struct Said {
     progress: String,
     rows: Vec<Vec<String>>,
-    served: bool,
 }
 
 impl Said {
     fn say(&mut self, world: &World, root: &Path) {
         let progress = progress(world);
-        if progress != self.progress && !progress.is_empty() {
+        if progress != self.progress {
             println!("{progress}");
+            self.progress = progress;
         }
-        self.progress = progress;
         let rows = rows(world, root);
-        let ready = holds(world, ConditionType::Ready);
         // Half-made ensembles change with every process; the first table is of a whole one.
-        if (ready || self.served) && rows != self.rows {
-            self.served = true;
+        if (serves(world) || !self.rows.is_empty()) && rows != self.rows {
             println!("\n{}", table(world, &rows));
             self.rows = rows;
         }
@@ -53,17 +55,20 @@ pub(crate) fn whole(world: &World, root: &Path) -> String {
     format!("{progress}\n\n{}", table(world, &rows(world, root)))
 }
 
-fn holds(world: &World, type_: ConditionType) -> bool {
+/// The operator says so, of these very processes.
+fn serves(world: &World) -> bool {
     let status = world.ensemble.status.as_ref();
-    let conditions = status
-        .map(|status| status.conditions.as_slice())
-        .unwrap_or_default();
-    conditions
-        .iter()
-        .any(|c| c.type_ == type_ && c.status == ConditionStatus::True)
+    let ready = status.is_some_and(|status| {
+        let ready = |c: &Condition| c.type_ == ConditionType::Ready;
+        status
+            .conditions
+            .iter()
+            .any(|c| ready(c) && c.status == ConditionStatus::True)
+    });
+    ready && world.pods.values().all(|pod| pod.probe.ready)
 }
 
-/// One line: what the last pass of the operator said.
+/// One line: what the last pass of the operator said, unless what runs knows better.
 fn progress(world: &World) -> String {
     let Some(status) = &world.ensemble.status else {
         return "starting the operator".into();
@@ -71,12 +76,19 @@ fn progress(world: &World) -> String {
     let about = |type_| status.conditions.iter().find(move |c| c.type_ == type_);
     let stalled = about(ConditionType::Stalled).filter(|c| c.status == ConditionStatus::True);
     let Some(condition) = stalled.or_else(|| about(ConditionType::Ready)) else {
-        return String::new();
+        return "waiting for the operator".into();
     };
+    if serves(world) {
+        return "ready".into();
+    }
     match (condition.type_, condition.status) {
-        (ConditionType::Ready, ConditionStatus::True) => "ready".into(),
+        (ConditionType::Ready, ConditionStatus::True) => {
+            let away = world.pods.iter().filter(|(_, pod)| !pod.probe.ready);
+            let names: Vec<_> = away.map(|(name, _)| name.as_str()).collect();
+            format!("waiting for {}", names.join(", "))
+        }
         (ConditionType::Stalled, _) => format!("stalled: {}", condition.message),
-        _ => format!("waiting: {}", condition.message),
+        _ => condition.message.clone(),
     }
 }
 
@@ -111,7 +123,7 @@ fn rows(world: &World, root: &Path) -> Vec<Vec<String>> {
             .map(|ports| ports.client.to_string());
         vec![
             name.clone(),
-            role(world, pod),
+            role(pod),
             pid(pod),
             port.unwrap_or_default(),
             root.join("volumes")
@@ -128,20 +140,14 @@ fn rows(world: &World, root: &Path) -> Vec<Vec<String>> {
     world.pods.iter().map(row).collect()
 }
 
-fn role(world: &World, pod: &Pod) -> String {
-    let status = world.ensemble.status.as_ref();
-    let member = status.and_then(|s| s.members.iter().find(|m| m.id == pod.member));
-    match (&pod.server.state, member) {
-        (ContainerState::Running { .. }, Some(member)) => match &member.role {
-            Some(role) => role.clone(),
-            None => format!("{:?}", member.state).to_lowercase(),
-        },
-        (ContainerState::Running { .. }, None) => "starting".into(),
-        (ContainerState::Waiting, _) => match &pod.server.last_exit {
-            Some(exit) => format!("ended: {exit}"),
-            None => "starting".into(),
-        },
-        (ContainerState::Ended, _) => "ended".into(),
+/// As the server itself says; the status may still speak of the process before.
+fn role(pod: &Pod) -> String {
+    match (&pod.server.state, &pod.probe.role, &pod.server.last_exit) {
+        (ContainerState::Running { .. }, Some(role), _) => role.clone(),
+        (ContainerState::Running { .. }, None, _) => "starting".into(),
+        (ContainerState::Waiting, _, Some(exit)) => format!("ended: {exit}"),
+        (ContainerState::Waiting, _, None) => "starting".into(),
+        (ContainerState::Ended, ..) => "ended".into(),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::authority::Authority;
 use crate::folder::{self, Folder};
 use crate::pod::{Blueprint, Event, Programs};
 use crate::process::{End, Recipe, keep};
-use crate::world::{Container, ContainerState, Due, Fault, Pod, Ports, Refusal, Request, World};
+use crate::world::{Container, Due, Fault, Pod, Ports, Probe, Refusal, Request, World};
 
 /// Where the world is kept, in the state folder.
 const WORLD: &str = "world.json";
@@ -266,10 +266,11 @@ impl Supervisor {
             }
             Event::Sidecar(name, state) => change(&name, &|pod| pod.sidecar = state.clone()),
             Event::Server(name, state) => change(&name, &|pod| {
-                pod.ready &= matches!(state.state, ContainerState::Running { .. });
+                // Whatever was found is of the process before.
+                pod.probe = Probe::default();
                 pod.server = state.clone();
             }),
-            Event::Ready(name, ready) => change(&name, &|pod| pod.ready = ready),
+            Event::Probed(name, found) => change(&name, &|pod| pod.probe = found.clone()),
             Event::Gone(name) => {
                 self.world.pods.remove(&name);
                 self.pods.remove(&name);

@@ -109,8 +109,17 @@ pub struct Pod {
     pub sidecar: Container,
     /// Its containers.
     pub server: Container,
-    /// The server said so on its probe.
+    /// The last probe of its server.
+    pub probe: Probe,
+}
+
+/// What a probe of a server found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// It serves.
     pub ready: bool,
+    /// Its role, if it runs.
+    pub role: Option<String>,
 }
 
 /// One process of a pod, restarted when it ends.
@@ -495,9 +504,9 @@ impl World {
         let healthy = self
             .pods
             .values()
-            .filter(|pod| pod.member.kind() == kind && pod.ready && pod.terminating.is_none())
+            .filter(|pod| pod.member.kind() == kind && pod.probe.ready && pod.terminating.is_none())
             .count();
-        if pod.ready && healthy < usize::from(replicas) {
+        if pod.probe.ready && healthy < usize::from(replicas) {
             return Err(Refusal::Budget { what: name });
         }
         self.delete(now, name, uid)
@@ -524,7 +533,7 @@ impl Pod {
             terminating: None,
             sidecar: Container::default(),
             server: Container::default(),
-            ready: false,
+            probe: Probe::default(),
         }
     }
 }

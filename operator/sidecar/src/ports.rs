@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::sidecar::{ORDERS_PATH, OrderRequest, OrderResponse, STATUS_PATH, SidecarStatus};
+use api::sidecar::{
+    ORDERS_PATH, OrderRequest, OrderResponse, STATUS_PATH, ServerState, SidecarStatus,
+};
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
@@ -58,15 +60,19 @@ async fn order(
     Json(steward.order(request).await)
 }
 
-/// Ready is the server, not the sidecar: clients may be sent to this member.
+/// Ready is the server, not the sidecar: clients may be sent to this member. The text is its role.
 async fn ready(State(steward): State<Arc<Steward>>) -> (StatusCode, String) {
     let status = steward.status();
-    match status.status {
-        Some(server) if server.ready => (StatusCode::OK, "ready\n".into()),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            format!("not ready: {:?}\n", status.server),
-        ),
+    match (status.status, status.server) {
+        (Some(server), ServerState::Running) => {
+            let code = if server.ready {
+                StatusCode::OK
+            } else {
+                StatusCode::SERVICE_UNAVAILABLE
+            };
+            (code, format!("{:?}\n", server.role).to_lowercase())
+        }
+        (_, state) => (StatusCode::SERVICE_UNAVAILABLE, format!("{state:?}\n")),
     }
 }
 

@@ -38,7 +38,10 @@ fn world(replicas: u8) -> World {
 fn running(replicas: u8) -> World {
     let mut world = world(replicas);
     world.due(ports);
-    world.pods.values_mut().for_each(|pod| pod.ready = true);
+    world
+        .pods
+        .values_mut()
+        .for_each(|pod| pod.probe.ready = true);
     world
 }
 
@@ -161,7 +164,7 @@ fn the_budget_lets_one_pod_go_at_a_time() {
             what: "demo-2".into()
         })
     );
-    world.pods.get_mut("demo-2").expect("there").ready = false;
+    world.pods.get_mut("demo-2").expect("there").probe.ready = false;
     evict(&mut world, "demo-2").expect("one that is not ready may go");
 }
 

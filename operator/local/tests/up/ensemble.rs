@@ -120,7 +120,8 @@ impl Up {
     /// Waits until so many members serve.
     pub(crate) fn ready(&self, members: usize) -> World {
         self.until("all members serve", |world| {
-            says_ready(world) && world.pods.values().filter(|pod| pod.ready).count() == members
+            says_ready(world)
+                && world.pods.values().filter(|pod| pod.probe.ready).count() == members
         })
     }
 

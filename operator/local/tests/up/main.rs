@@ -57,7 +57,7 @@ fn a_killed_member_comes_back_with_its_data() {
     kill(pid);
     let world = up.until("it came back", |world| {
         let server = &world.pods["demo-2"].server;
-        server.restarts == 1 && world.pods["demo-2"].ready
+        server.restarts == 1 && world.pods["demo-2"].probe.ready
     });
     assert_eq!(
         world.pods["demo-2"].uid, before.uid,
@@ -77,7 +77,7 @@ fn a_killed_sidecar_costs_the_server_nothing_it_cannot_get_back() {
     };
     kill(pid);
     up.until("all are ready again", |world| {
-        world.pods["demo-0"].sidecar.restarts == 1 && world.pods["demo-0"].ready
+        world.pods["demo-0"].sidecar.restarts == 1 && world.pods["demo-0"].probe.ready
     });
     up.interrupt();
 }
