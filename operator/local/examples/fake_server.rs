@@ -168,6 +168,8 @@ async fn status(
         fs::write(disk.data.join("zoo.cfg.dynamic"), committed)?;
         fs::write(disk.data.join("epoch"), "1")?;
     }
+    // Nothing is committed before the first quorum.
+    let committed = if disk.epoch() == 0 { "" } else { committed };
     let leader = reachable.iter().copied().max().filter(|_| quorum);
     Ok(MemberStatus {
         role: match leader {
@@ -186,7 +188,12 @@ async fn status(
         } else {
             Vec::new()
         },
-        config_version: "100000000".into(),
+        config_version: if committed.is_empty() {
+            "0"
+        } else {
+            "100000000"
+        }
+        .into(),
         config: committed.into(),
         sessions: 0,
         connections: 0,

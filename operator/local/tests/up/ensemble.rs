@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use local::remote::Remote;
-use local::world::{ContainerState, Request, World};
+use local::world::{ContainerState, Pod, Request, World};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 /// Longest wait for anything: a machine busy with other tests is slow.
@@ -35,28 +35,37 @@ pub(crate) struct Up {
 }
 
 impl Up {
+    /// With servers that only speak the control protocol.
     pub(crate) fn start(state: &Path, text: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let manifest = folder.path().join("ensemble.yaml");
-        fs::write(&manifest, text).expect("written");
-        let local = Path::new(env!("CARGO_BIN_EXE_local"));
-        let server = local.with_file_name("examples").join("fake_server");
+        let server = Path::new(env!("CARGO_BIN_EXE_local")).with_file_name("examples/fake_server");
         assert!(
             server.exists(),
             "build it with `cargo build -p local --examples`"
         );
-        let mut child = Command::new(local)
+        Self::spawn(state, text, Some(&server))
+    }
+
+    /// With the servers that users get.
+    pub(crate) fn start_genuine(state: &Path, text: &str) -> Self {
+        Self::spawn(state, text, None)
+    }
+
+    fn spawn(state: &Path, text: &str, server: Option<&Path>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let manifest = folder.path().join("ensemble.yaml");
+        fs::write(&manifest, text).expect("written");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_local"));
+        command
             .arg("up")
             .arg(&manifest)
             .arg("--state")
             .arg(state)
-            .arg("--server-program")
-            .arg(server)
-            .arg("--allow-faults")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("started");
+            .arg("--allow-faults");
+        if let Some(server) = server {
+            command.arg("--server-program").arg(server);
+        }
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("started");
         let output = Arc::new(Mutex::new(String::new()));
         let readers = vec![
             gather(child.stdout.take().expect("piped"), Arc::clone(&output)),
@@ -125,6 +134,49 @@ impl Up {
         })
     }
 
+    /// Kills the operator so long after its start, and its successor too.
+    pub(crate) fn kill_operator_twice(&self, after: Duration) {
+        for killed in 0..2 {
+            let runs = |world: &World| {
+                let operator = &world.operator;
+                let running = matches!(operator.state, ContainerState::Running { .. });
+                running && operator.restarts == killed
+            };
+            let world = self.until("the operator runs", runs);
+            let ContainerState::Running { pid, .. } = world.operator.state else {
+                panic!("it does not")
+            };
+            // Not to wait for anything: the moment of the kill is what is varied.
+            std::thread::sleep(after);
+            kill(pid);
+        }
+    }
+
+    /// What clients are given.
+    pub(crate) fn connection_string(&self) -> String {
+        let status = self
+            .ask(&Request::Observe)
+            .ensemble
+            .status
+            .expect("a status");
+        status.connection_string.expect("a connection string")
+    }
+
+    /// Process of the server that leads.
+    pub(crate) fn leader(&self) -> u32 {
+        let leads = |pod: &Pod| pod.probe.role.as_deref() == Some("leader");
+        let world = self.until("somebody leads", |world| world.pods.values().any(leads));
+        let pod = world
+            .pods
+            .values()
+            .find(|pod| leads(pod))
+            .expect("one leads");
+        let ContainerState::Running { pid, .. } = pod.server.state else {
+            panic!("a leader that does not run")
+        };
+        pid
+    }
+
     /// Waits until something is printed.
     pub(crate) fn printed(&self, text: &str) {
         eventually(text, || self.said().contains(text));
@@ -150,6 +202,15 @@ impl Up {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The servers' processes.
+    pub(crate) fn servers(world: &World) -> Vec<u32> {
+        let running = |pod: &Pod| match pod.server.state {
+            ContainerState::Running { pid, .. } => Some(pid),
+            _ => None,
+        };
+        world.pods.values().filter_map(running).collect()
     }
 
     /// What happened to each member's server, in order.

@@ -1,7 +1,9 @@
-//! `up` as a person meets it: real processes, with a server that only speaks the control
-//! protocol, so that what is tested is the operator, the sidecars and the supervisor.
+//! `up` as a person meets it: real processes. In this file with a server that only speaks the
+//! control protocol, so that what is tested is the operator, the sidecars and the supervisor; in
+//! `genuine` with the servers that users get, and a client.
 
 mod ensemble;
+mod genuine;
 
 use std::fs;
 use std::time::Duration;
@@ -15,10 +17,10 @@ fn a_birth_is_granted_once_and_a_second_start_finds_it_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
     let before = up.ready(3);
+    up.printed("connect to 127.0.0.1:");
     let processes = up.processes();
     let (code, printed) = up.interrupt();
     assert_eq!(code, Some(0), "{printed}");
-    assert!(printed.contains("connect to 127.0.0.1:"), "{printed}");
     assert!(!processes.into_iter().any(alive));
 
     let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
@@ -84,30 +86,20 @@ fn a_killed_sidecar_costs_the_server_nothing_it_cannot_get_back() {
 
 #[test]
 fn an_operator_killed_at_any_time_changes_nothing_in_the_end() {
-    // Each round kills it so many milliseconds after its start, until the ensemble is ready.
     for after in [0, 20, 60, 150, 400] {
         let folder = tempfile::tempdir().expect("a folder");
         let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
-        let mut killed = 0;
-        while killed < 5 {
-            let world = up.until("the operator runs", |world| {
-                matches!(world.operator.state, ContainerState::Running { .. })
-            });
-            let ContainerState::Running { pid, .. } = world.operator.state else {
-                continue;
-            };
-            std::thread::sleep(Duration::from_millis(after));
-            kill(pid);
-            killed += 1;
-            up.until("its end is known", |world| {
-                world.operator.restarts >= killed
-            });
-            if killed >= 2 {
-                break;
-            }
-        }
+        up.kill_operator_twice(Duration::from_millis(after));
         up.ready(3);
-        assert_eq!(up.events(), [["birth"]; 3], "killed after {after} ms");
+        // Whoever was not told before the others had a quorum joins it.
+        let events = up.events();
+        let begun = |how: &str| events.iter().filter(|of_one| **of_one == [how]).count();
+        assert_eq!(
+            begun("birth") + begun("join"),
+            3,
+            "killed after {after} ms: {events:?}"
+        );
+        assert!(begun("birth") >= 2, "killed after {after} ms: {events:?}");
         up.interrupt();
     }
 }
