@@ -192,7 +192,7 @@ impl LogThread {
     fn install(&mut self, link: LinkId, zxid: Zxid) -> Result<(), LogFailure> {
         self.flush()?;
         let Some(staged) = self.links.staged().take(link) else {
-            // The link broke meanwhile, which the member hears of by itself.
+            self.shared.inbox.zab(Input::SnapshotDropped { link });
             return Ok(());
         };
         self.store().install_snapshot(&staged)?;

@@ -258,7 +258,7 @@ impl World {
         zxid: Zxid,
     ) -> Result<Option<zab::Input>, SimError> {
         let Some(staged) = process.staged.remove(&link) else {
-            return Ok(None);
+            return Ok(Some(zab::Input::SnapshotDropped { link }));
         };
         self.void_own_snapshot(process);
         process.volume.store.install_snapshot(&staged.snapshot)?;

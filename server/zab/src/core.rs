@@ -65,7 +65,7 @@ impl Core {
             bytes: settings.window_bytes,
         };
         let mut core = Self {
-            accepted: boot.accepted.max(boot.current),
+            accepted: boot.accepted.max(boot.current).max(boot.last.epoch()),
             current: boot.current,
             may_vote: boot.may_vote,
             log: Log::new(limits, boot.last, &boot.recent),

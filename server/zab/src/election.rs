@@ -178,6 +178,7 @@ impl Election {
             && notification.zxid != Zxid::NONE;
         match notification.state {
             PeerState::Looking => {
+                self.outside.remove(&from);
                 if vote.leader == Vote::NONE.leader {
                     self.answer(core, from);
                 } else if round < core.round {

@@ -380,7 +380,7 @@ impl Learner {
         self.beats += 1;
         self.next_beat = Instant(now.0 + core.beat());
         let limit = match self.stage {
-            Stage::Acknowledged | Stage::Serving => core.settings.sync_limit,
+            Stage::Serving => core.settings.sync_limit,
             _ => core.settings.init_limit,
         };
         // While the disk rewrites the log it is not the leader who is late.

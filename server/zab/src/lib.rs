@@ -163,13 +163,20 @@ pub enum Input {
         /// the member is empty now.
         last: Zxid,
     },
-    /// [`Effect::InstallSnapshot`] is done and durable, and the tree is the snapshot's. Always
-    /// answered, also if the link has closed since.
+    /// [`Effect::InstallSnapshot`] is done and durable, and the tree is the snapshot's. This or
+    /// [`Input::SnapshotDropped`] always comes, also if the link has closed since: until then the
+    /// member takes part in nothing.
     SnapshotInstalled {
         /// The link that it came by.
         link: LinkId,
         /// The snapshot's zxid.
         zxid: Zxid,
+    },
+    /// [`Effect::InstallSnapshot`] found nothing in staging, since the link is gone; log and tree
+    /// are as before.
+    SnapshotDropped {
+        /// The link that it came by.
+        link: LinkId,
     },
     /// [`Effect::ReadLog`] is done.
     LogRead {

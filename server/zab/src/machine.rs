@@ -95,6 +95,7 @@ impl Zab {
             }
             Input::Truncated { last } => self.on_truncated(now, last),
             Input::SnapshotInstalled { link, zxid } => self.on_installed(now, link, zxid),
+            Input::SnapshotDropped { link } => self.on_dropped(now, link),
             Input::LogRead { link, entries } => {
                 if let State::Leading(leader) = &mut self.state {
                     leader.on_log_read(&mut self.core, link, entries.as_deref());
@@ -495,6 +496,16 @@ impl Zab {
         self.core.log_was_cut();
         if let State::Learning(learner) = &mut self.state {
             return learner.on_rewritten(&mut self.core);
+        }
+        self.look(now);
+        Ok(())
+    }
+
+    fn on_dropped(&mut self, now: Instant, link: LinkId) -> Result<(), &'static str> {
+        let asked = self.core.rewrite.take();
+        assert_eq!(asked, Some(Rewrite::Install { link }), "dropped unasked");
+        if let State::Learning(_) = &self.state {
+            return Err("the snapshot is lost");
         }
         self.look(now);
         Ok(())

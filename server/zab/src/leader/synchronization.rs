@@ -125,7 +125,14 @@ impl Leader {
     ) {
         let through = self.history_end(core);
         let established = self.is_established();
-        let config = core.newest_config().clone();
+        // A change under way comes as a proposal; what a new leader brings is decided with it.
+        let mut config = match established {
+            true => core.config().clone(),
+            false => core.newest_config().clone(),
+        };
+        if config.version == 0 {
+            config.version = self.epoch.zxid().0;
+        }
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -139,10 +146,6 @@ impl Leader {
                 link.out.push(proposal(entry));
                 link.proposed(entry.zxid(), self.beats);
             }
-        }
-        let mut config = config;
-        if config.version == 0 {
-            config.version = self.epoch.zxid().0;
         }
         let text = Bytes::from(config.to_string());
         link.out

@@ -24,6 +24,9 @@ impl Learner {
                 core.rewrite = Some(Rewrite::Truncate { to: zxid });
                 core.emit(Effect::Truncate { to: zxid });
             }
+            packet::SNAP if zxid.epoch() > self.epoch => {
+                return Err("a snapshot of a later epoch than the leader's");
+            }
             packet::SNAP => {
                 let link = self.link;
                 core.rewrite = Some(Rewrite::Install { link });
@@ -82,6 +85,9 @@ impl Learner {
         }
         if !zxid.follows(last) {
             return Err("a proposal does not follow the one before");
+        }
+        if zxid.epoch() > self.epoch {
+            return Err("a proposal of a later epoch than the leader's");
         }
         let entry = decode(zxid, data)?;
         if let Some(config) = changed_config(&entry) {

@@ -321,6 +321,43 @@ fn a_snapshot_replaces_everything_and_what_repeats_it_is_skipped() {
 }
 
 #[test]
+fn a_snapshot_that_went_with_its_link_changes_nothing() {
+    let mut zab = promised();
+    after(&mut zab, packets(UP, vec![bare(packet::SNAP, z(2, 3))]));
+    assert_eq!(after(&mut zab, Input::LinkClosed { link: UP }), []);
+    let effects = after(&mut zab, Input::SnapshotDropped { link: UP });
+    assert!(matches!(
+        effects[..],
+        [Effect::SendVote { .. }, Effect::SendVote { .. }]
+    ));
+    assert_eq!(zab.last_logged(), z(1, 2));
+}
+
+#[test]
+fn a_joiner_learns_the_configuration_and_follows_without_a_vote() {
+    let mut zab = member_with(9, |_, boot| {
+        boot.config = super::world::config(&[1, 2, 3, 9], &[]);
+        boot.last = Zxid::ZERO;
+        boot.recent.clear();
+    });
+    let mut leading = vote(PeerState::Leading, 3, z(1, 2), 1, 1);
+    leading.config = config_text();
+    let mut following = vote(PeerState::Following, 3, z(1, 2), 1, 1);
+    following.config = config_text();
+    after(&mut zab, hear(3, leading));
+    let effects = after(&mut zab, hear(2, following));
+    assert!(matches!(
+        effects.last(),
+        Some(Effect::Dial { link: UP, .. })
+    ));
+    let registered = after(&mut zab, Input::LinkDialed { link: UP });
+    let [Effect::Send { packets: sent, .. }] = &registered[..] else {
+        panic!("{registered:?}");
+    };
+    assert_eq!(sent[0].kind, packet::FOLLOWER_INFO);
+}
+
+#[test]
 fn what_is_committed_is_never_cut() {
     let mut zab = follower();
     after(
