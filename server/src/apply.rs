@@ -9,6 +9,7 @@ use wire::Zxid;
 use wire::client::EventType;
 use wire::txn::{Entry, kind};
 
+use crate::admin::digests::DigestLog;
 use crate::clients::mailbox::{Mail, Mailbox};
 use crate::metrics::Metrics;
 use crate::routes::Routes;
@@ -59,6 +60,10 @@ impl Applier {
         tree.apply(entry, &mut self.applied);
         if let Some(mismatch) = self.applied.mismatch() {
             report(&shared.metrics, &mismatch);
+        }
+        let zxid = entry.zxid();
+        if DigestLog::is_due(tree, zxid) {
+            shared.digests.lock().push(zxid, tree.digest());
         }
         self.fire(shared, routes);
         self.reply(routes, entry);

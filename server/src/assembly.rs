@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 use tree::WatchTable;
 
+use crate::admin::gauges::Gauges;
 use crate::boot::{self, Opened};
 use crate::chores::Chores;
 use crate::clock::Clock;
@@ -71,6 +72,7 @@ pub(crate) fn start(
         disk,
         recovered,
         tree,
+        digests,
     } = opened;
     let clock = Clock::start();
     let inbox = Arc::new(Inbox::new());
@@ -100,9 +102,14 @@ pub(crate) fn start(
         clock,
         metrics: Metrics::new()?,
         inbox,
+        digests,
     };
     let watches = WatchTable::new(boot::random());
     let shared = Arc::new(Shared::new(config, tree, watches, parts));
+    shared
+        .metrics
+        .registry
+        .register(Box::new(Gauges::of(&shared)?))?;
     let on_failure = {
         let stop = stop.clone();
         Arc::new(move |error| stop.fail(ServeError::Snapshot(error)))

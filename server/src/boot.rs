@@ -19,6 +19,7 @@ use wire::snapshot::Piece;
 use wire::txn::Entry;
 use wire::{Epoch, Zxid};
 
+use crate::admin::digests::DigestLog;
 use crate::config::Config;
 
 /// Why a member does not start from its disk.
@@ -78,6 +79,7 @@ pub(crate) struct Opened {
     pub(crate) disk: Disk,
     pub(crate) recovered: Recovered,
     pub(crate) tree: Tree,
+    pub(crate) digests: DigestLog,
 }
 
 /// Whether a member may vote from the start.
@@ -106,7 +108,7 @@ pub(crate) fn open(config: &Config, rejoin: bool) -> Result<Opened, BootError> {
         set_mark(&marks, &paths, Mark::Rejoin, "asked for")?;
         has_rejoin_mark = true;
     }
-    let (store, recovered, tree) = match read(config, &paths) {
+    let (store, recovered, loaded) = match read(config, &paths) {
         Ok(found) => found,
         Err(error) if rejoin && is_damage(&error) => {
             tracing::warn!(%error, "the data cannot be used and is moved aside");
@@ -124,11 +126,12 @@ pub(crate) fn open(config: &Config, rejoin: bool) -> Result<Opened, BootError> {
     Ok(Opened {
         disk,
         recovered,
-        tree,
+        tree: loaded.tree,
+        digests: loaded.digests,
     })
 }
 
-fn read(config: &Config, paths: &Paths) -> Result<(Store<RealDisk>, Recovered, Tree), OpenError> {
+fn read(config: &Config, paths: &Paths) -> Result<(Store<RealDisk>, Recovered, Loaded), OpenError> {
     let options = txnlog::Options {
         pre_alloc: config.storage.preallocate,
         trust_empty: config.storage.trust_empty,
@@ -152,7 +155,7 @@ fn read(config: &Config, paths: &Paths) -> Result<(Store<RealDisk>, Recovered, T
         milliseconds = start.elapsed().as_millis() as u64,
         "state read"
     );
-    Ok((store, recovered, loaded.tree))
+    Ok((store, recovered, loaded))
 }
 
 /// Damage is what a member can do without by taking its data from the ensemble.
@@ -417,6 +420,7 @@ fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// A state, and how it was read.
 pub(crate) struct Loaded {
     pub(crate) tree: Tree,
+    pub(crate) digests: DigestLog,
     pub(crate) replayed: Replayed,
 }
 
@@ -428,6 +432,7 @@ pub(crate) fn load(store: &mut Store<RealDisk>, config: &Config) -> Result<Loade
         tree: empty_tree(config),
         zxid: Zxid::ZERO,
         applied: Applied::default(),
+        digests: DigestLog::default(),
         mismatches: 0,
     };
     let replayed = store.replay(&mut builder)?;
@@ -446,6 +451,7 @@ pub(crate) fn load(store: &mut Store<RealDisk>, config: &Config) -> Result<Loade
     }
     Ok(Loaded {
         tree: builder.tree,
+        digests: builder.digests,
         replayed,
     })
 }
@@ -480,6 +486,7 @@ struct Builder {
     tree: Tree,
     zxid: Zxid,
     applied: Applied,
+    digests: DigestLog,
     mismatches: u64,
 }
 
@@ -525,6 +532,10 @@ impl Replay for Builder {
         self.tree.apply(&entry, &mut self.applied);
         if self.applied.mismatch().is_some() {
             self.mismatches += 1;
+        }
+        let zxid = entry.zxid();
+        if DigestLog::is_due(&self.tree, zxid) {
+            self.digests.push(zxid, self.tree.digest());
         }
         Ok(())
     }

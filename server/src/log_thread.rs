@@ -10,6 +10,7 @@ use wire::Zxid;
 use wire::quorum::Packet;
 use zab::{Input, LinkId};
 
+use crate::admin::digests::DigestLog;
 use crate::boot::{self, Disk};
 use crate::chores::{Chore, Chores};
 use crate::clients::mailbox::Mail;
@@ -183,7 +184,7 @@ impl LogThread {
             .remember_rejoin("its log could not be cut as a leader asked")
             .map_err(store_failed("that this member needs a full copy"))?;
         let tree = boot::empty_tree(&self.shared.config);
-        self.replace_tree(tree);
+        self.replace_tree(tree, DigestLog::default());
         let last = Zxid::ZERO;
         self.shared.inbox.zab(Input::Truncated { last });
         Ok(())
@@ -208,14 +209,14 @@ impl LogThread {
 
     fn reload(&mut self) -> Result<(), LogFailure> {
         let loaded = boot::load(&mut self.disk.store, &self.shared.config)?;
-        self.replace_tree(loaded.tree);
+        self.replace_tree(loaded.tree, loaded.digests);
         Ok(())
     }
 
     /// Nobody is served meanwhile; who kept a connection so far loses it, since watches know
     /// nothing of what a snapshot changed.
-    fn replace_tree(&self, tree: tree::Tree) {
-        let old = self.shared.replace_tree(tree);
+    fn replace_tree(&self, tree: tree::Tree, digests: DigestLog) {
+        let old = self.shared.replace_tree(tree, digests);
         let connections: Vec<_> = self.shared.connections.lock().values().cloned().collect();
         for mailbox in connections {
             mailbox.post_now(Mail::Close("the member's state was replaced"));

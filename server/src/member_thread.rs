@@ -267,6 +267,7 @@ impl MemberThread {
     fn change_role(&mut self, role: Role) {
         tracing::info!(?role, "part changed");
         let shared = self.shared.clone();
+        shared.set_leading(matches!(role, Role::Leading { .. }));
         if role == Role::Looking {
             shared.metrics.looking_count.inc();
             self.state.looking_since.get_or_insert_with(Instant::now);

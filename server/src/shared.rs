@@ -11,6 +11,7 @@ use tree::{Tree, WatchTable};
 use wire::config::EnsembleConfig;
 use wire::{PeerId, Zxid};
 
+use crate::admin::digests::DigestLog;
 use crate::clients::mailbox::Mailbox;
 use crate::clients::touched::Touched;
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 const OUTSTANDING: usize = 64 << 20;
 
 /// What the threads of one member share. Locks are taken in this order: the tree's, the
-/// watches', a mailbox's.
+/// watches' or the digests', a mailbox's.
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) schemes: Schemes,
@@ -32,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) inbox: Arc<Inbox>,
     pub(crate) tree: RwLock<Tree>,
     pub(crate) watches: Mutex<WatchTable>,
+    /// Of the tree that is there.
+    pub(crate) digests: Mutex<DigestLog>,
     pub(crate) connections: Mutex<HashMap<ClientId, Arc<Mailbox>>>,
     pub(crate) touched: Touched,
     /// Bytes of writes that clients wait for.
@@ -49,6 +52,8 @@ pub(crate) struct Shared {
     applied: AtomicU64,
     tree_generation: AtomicU64,
     serving: AtomicU8,
+    /// Since when the member leads, in its own milliseconds; the greatest number for not at all.
+    leading_since: AtomicU64,
 }
 
 /// Whether clients are served.
@@ -74,6 +79,7 @@ impl Shared {
             inbox: parts.inbox,
             tree: RwLock::new(tree),
             watches: Mutex::new(watches),
+            digests: Mutex::new(parts.digests),
             connections: Mutex::default(),
             touched: Touched::new(),
             outstanding: AtomicUsize::new(0),
@@ -84,6 +90,7 @@ impl Shared {
             applied,
             tree_generation: AtomicU64::new(0),
             serving: AtomicU8::new(Serving::No as u8),
+            leading_since: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -102,8 +109,9 @@ impl Shared {
     }
 
     /// Puts another tree in the place of the one there, which is returned.
-    pub(crate) fn replace_tree(&self, tree: Tree) -> Tree {
+    pub(crate) fn replace_tree(&self, tree: Tree, digests: DigestLog) -> Tree {
         let mut guard = self.tree.write();
+        *self.digests.lock() = digests;
         let old = std::mem::replace(&mut *guard, tree);
         self.tree_generation.fetch_add(1, Ordering::AcqRel);
         self.set_applied(guard.last_zxid());
@@ -122,6 +130,20 @@ impl Shared {
         self.serving.store(serving as u8, Ordering::Release);
     }
 
+    /// Since when the member leads, in its own milliseconds.
+    pub(crate) fn leading_since(&self) -> Option<u64> {
+        Some(self.leading_since.load(Ordering::Relaxed)).filter(|since| *since != u64::MAX)
+    }
+
+    pub(crate) fn set_leading(&self, is_leading: bool) {
+        let since = if is_leading {
+            self.clock.millis()
+        } else {
+            u64::MAX
+        };
+        self.leading_since.store(since, Ordering::Relaxed);
+    }
+
     /// Whether clients that have writes under way may be read.
     pub(crate) fn has_room(&self) -> bool {
         self.outstanding.load(Ordering::Relaxed) < OUTSTANDING
@@ -133,4 +155,5 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) metrics: Metrics,
     pub(crate) inbox: Arc<Inbox>,
+    pub(crate) digests: DigestLog,
 }

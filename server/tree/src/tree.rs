@@ -330,6 +330,12 @@ impl Tree {
         self.fuzzy_until = self.fuzzy_until.max(zxid);
     }
 
+    /// Whether the tree may hold changes of transactions that it has not applied yet.
+    #[must_use]
+    pub fn is_fuzzy(&self) -> bool {
+        self.last_zxid < self.fuzzy_until
+    }
+
     /// Compares with the snapshot's digest if `zxid`, just reached, is the one that it is for.
     pub(crate) fn compare_with_snapshot(&mut self, zxid: Zxid) -> Option<DigestMismatch> {
         let expected = self.expected.take_if(|expected| expected.zxid <= zxid)?;

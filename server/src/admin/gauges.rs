@@ -1,0 +1,226 @@
+//! What a member is at this moment, as numbers: gauges of the registry, read when it is asked.
+
+use std::sync::{Arc, Weak};
+
+use member::Status;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
+
+use crate::shared::Shared;
+
+/// All that gauges are read from, read once for all of them.
+struct Now {
+    latency: (u64, f64, u64),
+    connections: usize,
+    outstanding: usize,
+    watches: u64,
+    znodes: u64,
+    ephemerals: u64,
+    sessions: u64,
+    data_size: u64,
+    voters: usize,
+    uptime: u64,
+    /// Since when it leads, milliseconds, and what it shows of that.
+    leading: Option<(u64, Status)>,
+    standalone: bool,
+}
+
+impl Now {
+    fn read(shared: &Shared) -> Self {
+        let status = *shared.status.read();
+        let uptime = shared.clock.millis();
+        let leading = shared.leading_since().zip(status);
+        let tree = shared.tree.read();
+        Self {
+            latency: shared.metrics.latency.summary(),
+            connections: shared.connections.lock().len(),
+            outstanding: outstanding(shared),
+            watches: shared.watches.lock().len(),
+            znodes: tree.znode_count(),
+            ephemerals: tree.ephemerals_count(),
+            sessions: tree.session_count(),
+            data_size: tree.approximate_data_size(),
+            voters: shared.ensemble.read().voters().count(),
+            uptime,
+            leading: leading.map(|(since, status)| (uptime.saturating_sub(since), status)),
+            standalone: shared.config.standalone,
+        }
+    }
+
+    /// A number that only the leader of an ensemble has.
+    fn led(&self, number: impl FnOnce(&Status) -> usize) -> Option<f64> {
+        let (_, status) = self.leading.as_ref().filter(|_| !self.standalone)?;
+        Some(number(status) as f64)
+    }
+
+    /// The size of proposals, -1 before the first one.
+    fn size(&self, which: impl FnOnce(zab::ProposalSizes) -> usize) -> Option<f64> {
+        let (_, status) = self.leading.as_ref().filter(|_| !self.standalone)?;
+        let size = status.zab.proposal_sizes.map(which);
+        Some(size.map_or(-1.0, |size| size as f64))
+    }
+}
+
+/// Requests that wait for the member thread or for their commit.
+pub(crate) fn outstanding(shared: &Shared) -> usize {
+    let status = *shared.status.read();
+    shared.inbox.len() + status.map_or(0, |status| status.uncommitted)
+}
+
+/// A name, what it says, and how it is read; `None` where it has no meaning.
+type Row = (&'static str, &'static str, fn(&Now) -> Option<f64>);
+
+/// Apache's names.
+const GAUGES: &[Row] = &[
+    (
+        "avg_latency",
+        "Milliseconds from request to answer",
+        |now| Some((now.latency.1 * 1e4).round() / 1e4),
+    ),
+    ("min_latency", "Least of the latencies", |now| {
+        Some(now.latency.0 as f64)
+    }),
+    ("max_latency", "Greatest of the latencies", |now| {
+        Some(now.latency.2 as f64)
+    }),
+    ("num_alive_connections", "Client connections", |now| {
+        Some(now.connections as f64)
+    }),
+    ("outstanding_requests", "Requests under way", |now| {
+        Some(now.outstanding as f64)
+    }),
+    ("uptime", "Milliseconds since the start", |now| {
+        Some(now.uptime as f64)
+    }),
+    ("znode_count", "Znodes", |now| Some(now.znodes as f64)),
+    ("watch_count", "Watches", |now| Some(now.watches as f64)),
+    ("ephemerals_count", "Ephemeral znodes", |now| {
+        Some(now.ephemerals as f64)
+    }),
+    ("approximate_data_size", "Bytes of paths and data", |now| {
+        Some(now.data_size as f64)
+    }),
+    ("global_sessions", "Sessions of the ensemble", |now| {
+        Some(now.sessions as f64)
+    }),
+    ("local_sessions", "Sessions of this member only", |_| {
+        Some(0.0)
+    }),
+    (
+        "open_file_descriptor_count",
+        "Open files and sockets",
+        |_| open_files(),
+    ),
+    (
+        "max_file_descriptor_count",
+        "Files and sockets that may be open",
+        |_| max_files(),
+    ),
+    ("quorum_size", "Voters", |now| {
+        (!now.standalone).then_some(now.voters as f64)
+    }),
+    (
+        "learners",
+        "Members connected to this leader, synced or not",
+        |now| now.led(|status| status.zab.learners),
+    ),
+    ("synced_followers", "Voters synced to this leader", |now| {
+        now.led(|status| status.zab.synced_followers)
+    }),
+    (
+        "synced_non_voting_followers",
+        "Followers without a vote synced to this leader",
+        |now| now.led(|status| status.zab.synced_non_voting),
+    ),
+    (
+        "synced_observers",
+        "Observers synced to this leader",
+        |now| now.led(|status| status.zab.synced_observers),
+    ),
+    ("pending_syncs", "Syncs that are not done", |now| {
+        now.led(|status| status.pending_syncs)
+    }),
+    (
+        "leader_uptime",
+        "Milliseconds since this member leads",
+        |now| {
+            let (since, _) = now.leading.as_ref().filter(|_| !now.standalone)?;
+            Some(*since as f64)
+        },
+    ),
+    ("last_proposal_size", "Bytes of the last proposal", |now| {
+        now.size(|sizes| sizes.last)
+    }),
+    (
+        "min_proposal_size",
+        "Bytes of the smallest proposal",
+        |now| now.size(|sizes| sizes.min),
+    ),
+    (
+        "max_proposal_size",
+        "Bytes of the greatest proposal",
+        |now| now.size(|sizes| sizes.max),
+    ),
+];
+
+fn open_files() -> Option<f64> {
+    // One is the folder itself, open to be read.
+    let files = std::fs::read_dir("/dev/fd").ok()?.count();
+    Some(files.saturating_sub(1) as f64)
+}
+
+fn max_files() -> Option<f64> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.map(|files| files as f64)
+}
+
+/// The gauges of one member.
+pub(crate) struct Gauges {
+    shared: Weak<Shared>,
+    descriptions: Vec<Desc>,
+}
+
+impl Gauges {
+    /// Of this member, for its registry.
+    ///
+    /// # Errors
+    /// If a name is none.
+    pub(crate) fn of(shared: &Arc<Shared>) -> Result<Self, prometheus::Error> {
+        let describe = |&(name, help, _): &Row| {
+            Desc::new(
+                name.to_owned(),
+                help.to_owned(),
+                Vec::new(),
+                Default::default(),
+            )
+        };
+        Ok(Self {
+            shared: Arc::downgrade(shared),
+            descriptions: GAUGES.iter().map(describe).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl Collector for Gauges {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let Some(shared) = self.shared.upgrade() else {
+            return Vec::new();
+        };
+        let now = Now::read(&shared);
+        let family = |&(name, help, read): &Row| {
+            let mut gauge = Gauge::default();
+            gauge.set_value(read(&now)?);
+            let mut family = MetricFamily::default();
+            family.set_name(name.to_owned());
+            family.set_help(help.to_owned());
+            family.set_field_type(MetricType::GAUGE);
+            family.set_metric(vec![Metric::from_gauge(gauge)]);
+            Some(family)
+        };
+        GAUGES.iter().filter_map(family).collect()
+    }
+}
