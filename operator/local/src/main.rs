@@ -23,7 +23,12 @@ enum Command {
     /// Show the ensemble that runs in a state folder.
     Status {
         /// The folder that `up` was given.
-        #[arg(long, value_name = "DIR", default_value = up::DEFAULT_STATE)]
+        #[arg(
+            long,
+            value_name = "DIR",
+            default_value = up::DEFAULT_STATE,
+            hide_default_value = true
+        )]
         state: PathBuf,
     },
     /// The operator's process; its state folder is the current one.

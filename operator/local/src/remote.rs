@@ -53,6 +53,7 @@ impl Remote {
     /// If no client can be made.
     pub fn new(root: &Path) -> reqwest::Result<Self> {
         let client = reqwest::Client::builder()
+            .no_proxy()
             .unix_socket(root.join(SOCKET))
             .timeout(std::time::Duration::from_secs(5))
             .build()?;

@@ -1,5 +1,7 @@
 //! What `cargo up` prints: what it waits for, the connection string, a table of the members.
 
+use std::fmt::Display;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +14,11 @@ use crate::world::{ContainerState, Pod, World};
 
 /// Things that change together are shown together.
 const SETTLE: Duration = Duration::from_millis(300);
+
+/// Prints a line. Whoever read them may be gone: that ends no ensemble.
+pub(crate) fn say(line: impl Display) {
+    let _ = writeln!(io::stdout(), "{line}");
+}
 
 /// Prints each change until the supervisor ends.
 pub(crate) async fn follow(mut worlds: watch::Receiver<Arc<World>>, root: &Path) {
@@ -30,6 +37,7 @@ pub(crate) async fn follow(mut worlds: watch::Receiver<Arc<World>>, root: &Path)
 #[derive(Default)]
 struct Said {
     progress: String,
+    outdated: String,
     rows: Vec<Vec<String>>,
 }
 
@@ -37,13 +45,20 @@ impl Said {
     fn say(&mut self, world: &World, root: &Path) {
         let progress = progress(world);
         if progress != self.progress {
-            println!("{progress}");
+            say(&progress);
             self.progress = progress;
+        }
+        let outdated = outdated(world);
+        if outdated != self.outdated {
+            if !outdated.is_empty() {
+                say(&outdated);
+            }
+            self.outdated = outdated;
         }
         let rows = rows(world, root);
         // Half-made ensembles change with every process; the first table is of a whole one.
         if (serves(world) || !self.rows.is_empty()) && rows != self.rows {
-            println!("\n{}", table(world, &rows));
+            say(format_args!("\n{}", table(world, &rows)));
             self.rows = rows;
         }
     }
@@ -90,6 +105,22 @@ fn progress(world: &World) -> String {
         (ConditionType::Stalled, _) => format!("stalled: {}", condition.message),
         _ => condition.message.clone(),
     }
+}
+
+/// Members that were made before the manifest's settings changed.
+fn outdated(world: &World) -> String {
+    let old = world.pods.iter().filter(|(_, pod)| {
+        let set = world.sets.get(&pod.member.kind());
+        set.is_some_and(|set| set.template.revision != pod.revision)
+    });
+    let names: Vec<_> = old.map(|(name, _)| name.as_str()).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!(
+        "{} run with the settings from before the change: Ctrl-C and a new start take the new ones",
+        names.join(", ")
+    )
 }
 
 fn table(world: &World, rows: &[Vec<String>]) -> String {

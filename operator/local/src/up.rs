@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::folder::{self, Folder};
 use crate::pod::Programs;
+use crate::show::say;
 use crate::supervisor::{Supervisor, own_program};
 use crate::world::World;
 use crate::{remote, show, tether};
@@ -32,18 +33,19 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
-  cargo up                          the three-member example, state in .state
-  cargo up my-ensemble.yaml         another manifest
-  cargo up my.yaml --state /tmp/a   a second ensemble beside the first
-  cargo run -p local -- status      what the running ensemble looks like
+  cargo up                                  the three-member example
+  cargo up my-ensemble.yaml                 another manifest
+  cargo up my.yaml --state /tmp/second      a second ensemble beside the first
+  cargo run --release -p local -- status    what the running ensemble looks like
 
 The state folder holds volumes/ (the members' data), logs/ (one file for each process) and
 world.json (the resource with its status). Removing the folder removes the ensemble.")]
 pub struct Up {
     /// The manifest; an example with three members if left out.
     pub file: Option<PathBuf>,
-    /// Folder for data, logs and everything else.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE)]
+    /// Folder for data, logs and everything else; `.state` at the top of the repository if left
+    /// out.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE, hide_default_value = true)]
     pub state: PathBuf,
     /// Another server's program, started as `PROGRAM serve zoo.cfg --sidecar SOCKET`.
     #[arg(long, value_name = "PROGRAM", hide = true)]
@@ -116,11 +118,11 @@ pub async fn up(arguments: Up) -> Result<(), UpError> {
     let mut signals = Signals::new()?;
     tokio::spawn(async move {
         signals.next().await;
-        println!(
-            "\nending all processes, the leader last; the data stays in {}",
-            root.display()
-        );
         end.send_replace(true);
+        let kept = root.display();
+        say(format_args!(
+            "\nending all processes, the leader last; the data stays in {kept}"
+        ));
         // One press may arrive as two signals.
         tokio::time::sleep(Duration::from_secs(1)).await;
         while tokio::time::timeout(Duration::ZERO, signals.next())
@@ -128,7 +130,7 @@ pub async fn up(arguments: Up) -> Result<(), UpError> {
             .is_ok()
         {}
         signals.next().await;
-        println!("killing what is left");
+        say("killing what is left");
         // The children die with their parent.
         std::process::exit(130);
     });
@@ -144,7 +146,7 @@ pub async fn up(arguments: Up) -> Result<(), UpError> {
         ended = running => ended?,
         failed = serving => failed?,
     }
-    println!("all processes have ended");
+    say("all processes have ended");
     Ok(())
 }
 
@@ -154,11 +156,11 @@ fn say_hello(manifest: &Manifest, root: &Path, again: bool) {
     } else {
         "a new ensemble"
     };
-    println!(
+    say(format_args!(
         "running {} on this machine; state in {} ({found}); Ctrl-C ends it and keeps the data",
         manifest.name(),
         root.display()
-    );
+    ));
 }
 
 fn programs(arguments: &Up) -> anyhow::Result<Programs> {
@@ -272,10 +274,10 @@ impl Manifest {
             }
             seen = now;
             let Ok(text) = self.read() else {
-                println!(
+                say(format_args!(
                     "{} cannot be read; the ensemble stays as it was",
                     self.name()
-                );
+                ));
                 continue;
             };
             if text == last {
@@ -284,12 +286,12 @@ impl Manifest {
             let old = worlds.borrow().ensemble.clone();
             match self.judge(Some(&old), &text) {
                 Ok(resource) => {
-                    println!("{} has changed", self.name());
+                    say(format_args!("{} has changed", self.name()));
                     if changes.send(resource).await.is_err() {
                         return;
                     }
                 }
-                Err(error) => println!("{error}\nthe ensemble stays as it was"),
+                Err(error) => say(format_args!("{error}\nthe ensemble stays as it was")),
             }
             last = text;
         }
