@@ -4,6 +4,11 @@
 //! other. A driver (the server's member thread, or the simulator) feeds inputs and carries out
 //! effects in order.
 //!
+//! `machine` goes from part to part: `election`, then `learner` or `leader`, each a value that is
+//! dropped whole when the part ends. What outlives parts is in `core`: the shadow of the log
+//! (`log`, with the newest entries in `window`), the epochs, the configuration and its `quorum`.
+//! `leader/choice` decides how a learner is brought up to date.
+//!
 //! Invariants, on every member, always:
 //! - `synced <= appended`; `delivered <= min(committed, synced)`.
 //! - One zxid names one transaction, ever: epochs and zxids only grow.
