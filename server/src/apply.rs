@@ -11,8 +11,9 @@ use wire::txn::{Entry, kind};
 
 use crate::admin::digests::DigestLog;
 use crate::clients::mailbox::{Mail, Mailbox};
+use crate::clients::reads::Reader;
 use crate::metrics::Metrics;
-use crate::routes::Routes;
+use crate::routes::{Asker, Routes};
 use crate::shared::Shared;
 
 /// How long readers may have to wait for one guard.
@@ -26,6 +27,7 @@ pub(crate) struct Applier {
     applied: Applied,
     watchers: Vec<Watcher>,
     wakes: Vec<Arc<Mailbox>>,
+    frames: Vec<u8>,
 }
 
 impl Applier {
@@ -50,13 +52,22 @@ impl Applier {
         shared.set_applied(tree.last_zxid());
         drop(tree);
         shared.metrics.commit_count.inc_by(entries.len() as u64);
-        for mailbox in self.wakes.drain(..) {
-            mailbox.wake();
-        }
+        self.wake();
         entries.last().map(|entry| entry.zxid())
     }
 
+    fn wake(&mut self) {
+        for mailbox in self.wakes.drain(..) {
+            mailbox.wake();
+        }
+    }
+
     fn apply_one(&mut self, shared: &Shared, routes: &mut Routes, tree: &mut Tree, entry: &Entry) {
+        let header = entry.header();
+        let asker = routes.answered(header.client_id, header.cxid);
+        if let Some(asker) = &asker {
+            self.serve(shared, tree, asker);
+        }
         tree.apply(entry, &mut self.applied);
         if let Some(mismatch) = self.applied.mismatch() {
             report(&shared.metrics, &mismatch);
@@ -66,7 +77,35 @@ impl Applier {
             shared.digests.lock().push(zxid, tree.digest());
         }
         self.fire(shared, routes);
-        self.reply(routes, entry);
+        self.reply(routes, entry, asker);
+    }
+
+    /// Serves the reads that a client sent before what is answered next, unless its connection
+    /// has.
+    pub(crate) fn serve_before(&mut self, shared: &Shared, asker: &Asker) {
+        let tree = shared.tree.read();
+        self.serve(shared, &tree, asker);
+        drop(tree);
+        self.wake();
+    }
+
+    fn serve(&mut self, shared: &Shared, tree: &Tree, asker: &Asker) {
+        for group in &asker.reads {
+            if group.len() == 0 {
+                continue;
+            }
+            let reader = Reader {
+                watches: &shared.watches,
+                watcher: Watcher(asker.mailbox.client.0),
+            };
+            self.frames.clear();
+            let limits = (usize::MAX, shared.clock.millis());
+            let served = reader.serve(tree, group, limits, &mut self.frames);
+            let frames = &self.frames;
+            if asker.mailbox.post(|letters| letters.reads(served, frames)) {
+                self.wakes.push(asker.mailbox.clone());
+            }
+        }
     }
 
     fn fire(&mut self, shared: &Shared, routes: &Routes) {
@@ -90,7 +129,7 @@ impl Applier {
         }
     }
 
-    fn reply(&mut self, routes: &mut Routes, entry: &Entry) {
+    fn reply(&mut self, routes: &mut Routes, entry: &Entry, asker: Option<Asker>) {
         let header = entry.header();
         let session = header.client_id;
         if header.kind == kind::CREATE_SESSION {
@@ -100,7 +139,7 @@ impl Applier {
             }
             return;
         }
-        if let Some(mailbox) = routes.answered(session, header.cxid).cloned() {
+        if let Some(Asker { mailbox, .. }) = asker {
             let (err, body) = (self.applied.error(), self.applied.body());
             let is_first = mailbox.post(|letters| {
                 letters.reply(header.cxid, header.zxid, err, body);

@@ -6,10 +6,10 @@ use std::time::Instant;
 use member::ClientId;
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
-use wire::client::Write;
 use wire::{Id, PeerId, SessionId};
 
 use crate::clients::mailbox::Mailbox;
+use crate::clients::requests::Writes;
 
 /// Something for the member thread to do.
 pub(crate) enum Work {
@@ -28,10 +28,7 @@ pub(crate) enum Work {
         timeout: i32,
     },
     /// Writes of one client, in its order.
-    Writes {
-        client: ClientId,
-        writes: Vec<Write>,
-    },
+    Writes { client: ClientId, writes: Writes },
     /// A connection with a session, or with a request for one, ended.
     Gone(ClientId),
     /// Sessions heard from.

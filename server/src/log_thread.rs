@@ -178,11 +178,12 @@ impl LogThread {
         Ok(())
     }
 
-    /// Leaves what is on the disk, shows an empty tree, and lets the leader send all.
+    /// Forgets all, and lets the leader send it again.
     fn start_empty(&mut self) -> Result<(), LogFailure> {
         self.disk
             .remember_rejoin("its log could not be cut as a leader asked")
             .map_err(store_failed("that this member needs a full copy"))?;
+        self.store().discard()?;
         let tree = boot::empty_tree(&self.shared.config);
         self.replace_tree(tree, DigestLog::default());
         let last = Zxid::ZERO;

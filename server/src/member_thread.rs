@@ -80,10 +80,10 @@ impl MemberThread {
             let input = match work {
                 Work::Writes {
                     client,
-                    writes: more,
+                    writes: mut more,
                 } => {
-                    self.state.routes.asked(client, &more);
-                    writes.extend(more);
+                    self.state.routes.asked(client, &mut more);
+                    writes.append(&mut more.writes);
                     continue;
                 }
                 Work::Zab(input) => Input::Zab(input),
@@ -150,11 +150,7 @@ impl MemberThread {
                     timeout,
                     valid,
                 } => self.resumed(client, session, timeout, valid),
-                Effect::SyncDone { session, cxid } => {
-                    if let Some(mailbox) = self.state.routes.answered(session, cxid) {
-                        mailbox.post_now(Mail::SyncDone { xid: cxid });
-                    }
-                }
+                Effect::SyncDone { session, cxid } => self.sync_done(session, cxid),
                 Effect::Refused { session } => {
                     if let Some(mailbox) = self.state.routes.holder(session) {
                         mailbox.post_now(Mail::Close("too much is under way"));
@@ -181,6 +177,14 @@ impl MemberThread {
             .apply(&self.shared, &mut state.routes, entries);
         if let Some(zxid) = last {
             self.tell(Input::Zab(zab::Input::Applied { zxid }));
+        }
+    }
+
+    fn sync_done(&mut self, session: wire::SessionId, cxid: i32) {
+        if let Some(asker) = self.state.routes.answered(session, cxid) {
+            let state = &mut self.state;
+            state.applier.serve_before(&self.shared, &asker);
+            asker.mailbox.post_now(Mail::SyncDone { xid: cxid });
         }
     }
 

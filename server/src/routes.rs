@@ -6,9 +6,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use member::ClientId;
 use wire::SessionId;
-use wire::client::Write;
 
+use crate::clients::exchange::ReadGroup;
 use crate::clients::mailbox::{Mail, Mailbox};
+use crate::clients::requests::Writes;
 
 /// The member thread's own map of clients.
 #[derive(Default)]
@@ -29,7 +30,22 @@ struct Session {
     client: Option<ClientId>,
     /// Writes that no answer was sent for, in order, with the connection that each came by: a
     /// number means something only on its own connection.
-    waiting: VecDeque<(i32, ClientId)>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// A write that is not answered.
+struct Waiting {
+    cxid: i32,
+    client: ClientId,
+    reads: Vec<Arc<ReadGroup>>,
+}
+
+/// Whom an answer goes to.
+pub(crate) struct Asker {
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// Reads that the client sent before the write: if nobody has served them yet, they are to be
+    /// served before the write is applied.
+    pub(crate) reads: Vec<Arc<ReadGroup>>,
 }
 
 impl Routes {
@@ -123,26 +139,34 @@ impl Routes {
     }
 
     /// A connection's writes go to the member.
-    pub(crate) fn asked(&mut self, client: ClientId, writes: &[Write]) {
-        let Some(first) = writes.first() else {
+    pub(crate) fn asked(&mut self, client: ClientId, writes: &mut Writes) {
+        let Some(first) = writes.writes.first() else {
             return;
         };
-        if let Some(session) = self.sessions.get_mut(&first.session) {
-            let asked = writes.iter().map(|write| (write.cxid, client));
-            session.waiting.extend(asked);
+        let Some(session) = self.sessions.get_mut(&first.session) else {
+            return;
+        };
+        let mut reads = std::mem::take(&mut writes.reads).into_iter().peekable();
+        for (at, write) in writes.writes.iter().enumerate() {
+            let reads = reads.next_if(|(place, _)| *place == at);
+            session.waiting.push_back(Waiting {
+                cxid: write.cxid,
+                client,
+                reads: reads.map(|(_, reads)| reads).unwrap_or_default(),
+            });
         }
     }
 
     /// A write of this session is answered: who waits for it.
-    pub(crate) fn answered(&mut self, session: SessionId, cxid: i32) -> Option<&Arc<Mailbox>> {
+    pub(crate) fn answered(&mut self, session: SessionId, cxid: i32) -> Option<Asker> {
         let entry = self.sessions.get_mut(&session)?;
-        let is_it = |(waits, _): &(i32, ClientId)| *waits == cxid;
-        let at = entry.waiting.iter().position(is_it)?;
-        let (_, client) = entry.waiting.remove(at)?;
+        let at = entry.waiting.iter().position(|write| write.cxid == cxid)?;
+        let Waiting { client, reads, .. } = entry.waiting.remove(at)?;
         if entry.client.is_none() && entry.waiting.is_empty() {
             self.sessions.remove(&session);
         }
-        self.mailbox(client)
+        let mailbox = self.mailbox(client)?.clone();
+        Some(Asker { mailbox, reads })
     }
 
     /// A session ended: the connection that has it.

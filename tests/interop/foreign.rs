@@ -38,6 +38,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
     }
     let programs = Programs {
         ferrokeeper,
+        ferrokeeper_arguments: Vec::new(),
         apache: Some(apache),
     };
     Ok(Setting {

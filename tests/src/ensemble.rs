@@ -23,8 +23,10 @@ pub enum Make {
 /// Where the programs are.
 #[derive(Clone, Debug)]
 pub struct Programs {
-    /// The `ferrokeeper` binary.
+    /// The `ferrokeeper` binary, or another one that becomes it by `ferrokeeper_arguments`.
     pub ferrokeeper: PathBuf,
+    /// What comes before `serve`.
+    pub ferrokeeper_arguments: Vec<String>,
     /// The folder of Apache's jars, if it is at hand.
     pub apache: Option<PathBuf>,
 }
@@ -111,6 +113,7 @@ impl Ensemble {
         let mut command = match member.make {
             Make::Ferrokeeper => {
                 let mut command = Command::new(&programs.ferrokeeper);
+                command.args(&programs.ferrokeeper_arguments);
                 command.arg("serve").arg(config);
                 command
             }
@@ -241,7 +244,10 @@ fn apache(jars: &Path, config: &Path) -> Command {
 }
 
 /// Ports that were free a moment ago.
-fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
+///
+/// # Errors
+/// If there are not so many.
+pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
     let listeners: Result<Vec<TcpListener>, _> = (0..count)
         .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
         .collect();

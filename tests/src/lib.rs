@@ -10,4 +10,5 @@ pub mod dump;
 pub mod ensemble;
 pub mod load;
 pub mod process;
+pub mod raw;
 pub mod words;

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::time::Sleep;
+use tree::Watcher;
 use wire::client::{ErrorCode, ReplyHeader, SyncResponse};
 use wire::frame::{FrameDecoder, encode_frame};
 use wire::{Id, Perms, Record, SessionId, Zxid};
@@ -18,7 +19,8 @@ use crate::clients::accept::Place;
 use crate::clients::exchange::Exchange;
 use crate::clients::handshake::{self, Wish};
 use crate::clients::mailbox::{Mail, Mailbox};
-use crate::clients::reads;
+use crate::clients::reads::{Reader, Served};
+use crate::clients::requests::Writes;
 use crate::clients::stream::ByteStream;
 use crate::inbox::Work;
 use crate::shared::{Serving, Shared};
@@ -147,7 +149,10 @@ impl Connection {
                 Poll::Ready(Ok(n)) => {
                     progress = true;
                     self.decoder.feed(&scratch.input[..n]);
-                    self.take_frames(out);
+                    let writes = self.take_frames(out);
+                    // Reads that came before them are best served now.
+                    self.serve(out);
+                    self.hand_over(writes);
                 }
                 Poll::Pending => {}
             }
@@ -188,8 +193,8 @@ impl Connection {
         self.unsent.len() < UNSENT_BYTES
     }
 
-    /// Takes what is complete of what has come.
-    pub(super) fn take_frames(&mut self, out: &mut Vec<u8>) {
+    /// Takes what is complete of what has come. Returns the writes among it.
+    fn take_frames(&mut self, out: &mut Vec<u8>) -> Writes {
         if self.phase == Phase::Fresh
             && let Some(word) = self.decoder.peek()
             && let Some(answer) = words::answer(word, &self.shared)
@@ -197,17 +202,16 @@ impl Connection {
             self.decoder.take_rest();
             out.extend_from_slice(&answer);
             self.close();
-            return;
+            return Writes::default();
         }
-        let mut writes = Vec::new();
-        let mut size = 0;
+        let mut writes = Writes::default();
         let mut frames = 0;
         while matches!(self.phase, Phase::Fresh | Phase::Serving) {
             match self.decoder.poll() {
                 Ok(Some(frame)) if self.phase == Phase::Fresh => self.greet(&frame, out),
                 Ok(Some(frame)) => {
                     frames += 1;
-                    size += self.take_request(frame, out, &mut writes);
+                    self.take_request(&frame, out, &mut writes);
                 }
                 Ok(None) => break,
                 Err(error) => {
@@ -221,7 +225,12 @@ impl Connection {
             self.mailbox.counters.received(frames);
             self.shared.touched.touch(self.session, &mut self.touched);
         }
-        if !writes.is_empty() {
+        writes
+    }
+
+    fn hand_over(&self, writes: Writes) {
+        if !writes.writes.is_empty() {
+            let size = writes.size;
             self.shared.outstanding.fetch_add(size, Ordering::Relaxed);
             let client = self.mailbox.client;
             self.shared
@@ -297,6 +306,11 @@ impl Connection {
                     }
                     start = end;
                 }
+                Mail::Reads { served, end } => {
+                    out.extend_from_slice(&letters.bytes[start..end]);
+                    start = end;
+                    self.count_reads(served);
+                }
                 Mail::SyncDone { xid } => self.sync_done(xid, out),
                 Mail::Session { session, timeout } => self.connected(session, timeout, out),
                 Mail::SessionGone => {
@@ -361,19 +375,16 @@ impl Connection {
         self.deadline = None;
         handshake::answer(out, Some((session, timeout)), mirrors_read_only);
         // Clients send credentials and watches right behind their first frame.
-        self.take_frames(out);
+        let writes = self.take_frames(out);
+        self.hand_over(writes);
     }
 
     /// Serves the reads whose turn it is.
     fn serve(&mut self, out: &mut Vec<u8>) {
-        loop {
-            self.exchange.flush(out);
-            let is_due = self.exchange.read_is_first()
-                && matches!(self.phase, Phase::Serving | Phase::Draining)
-                && out.len() + self.unsent.len() < UNSENT_BYTES;
-            if !is_due {
-                return;
-            }
+        while matches!(self.phase, Phase::Serving | Phase::Draining)
+            && self.exchange.due(out).is_some()
+            && out.len() + self.unsent.len() < UNSENT_BYTES
+        {
             let shared = self.shared.clone();
             let tree = shared.tree.read();
             // Under the guard: a tree is replaced only after serving has ended.
@@ -385,22 +396,26 @@ impl Connection {
             if !matches!(self.phase, Phase::Serving | Phase::Draining) {
                 return;
             }
-            self.serve_some(&tree, out);
+            // The member thread may have served what was due.
+            if let Some(group) = self.exchange.due(out) {
+                let reader = Reader {
+                    watches: &shared.watches,
+                    watcher: Watcher(self.mailbox.client.0),
+                };
+                let limits = (READS_PER_GUARD, shared.clock.millis());
+                let served = reader.serve(&tree, &group, limits, out);
+                drop(tree);
+                self.count_reads(served);
+            }
         }
     }
 
-    fn serve_some(&mut self, tree: &tree::Tree, out: &mut Vec<u8>) {
-        let mut served = 0;
-        let now = self.shared.clock.millis();
-        while served < READS_PER_GUARD && out.len() < UNSENT_BYTES {
-            let Some((xid, request, since)) = self.exchange.next_read() else {
-                break;
-            };
-            reads::serve(self, tree, xid, &request, out);
-            self.shared.metrics.read(now.saturating_sub(since));
-            served += 1;
+    fn count_reads(&mut self, served: Served) {
+        self.exchange.served(served.count);
+        self.sent(served.frames as u64);
+        for _ in 0..served.count {
+            self.shared.metrics.read(served.waited);
         }
-        self.sent(served as u64);
     }
 
     /// Counts frames on their way to the client.
@@ -482,7 +497,7 @@ impl Drop for Connection {
             .outstanding
             .fetch_sub(self.exchange.bytes(), Ordering::Relaxed);
         if self.session != SessionId::NONE {
-            let watcher = tree::Watcher(self.mailbox.client.0);
+            let watcher = Watcher(self.mailbox.client.0);
             shared.watches.lock().remove_watcher(watcher);
         }
         shared.connections.lock().remove(&self.mailbox.client);

@@ -1,13 +1,56 @@
 //! The order of one connection's requests and answers.
+//!
+//! A client's requests take effect in the order in which it sent them. Writes go to the member at
+//! once, so that many are under way; the reads between two of them form a [`ReadGroup`], which is
+//! served after the first and before the second: by the connection if it gets there in time, else
+//! by the member thread when it is about to apply the second.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use wire::client::{ErrorCode, ReplyHeader, Request};
 use wire::frame::encode_frame;
-use wire::{Record, Zxid};
+use wire::{Id, Record, SessionId, Zxid};
+
+/// Reads that nothing of the same client comes between, and answers that need no tree.
+///
+/// Who serves them takes them out, under a guard of the tree; the guard keeps the other one away.
+pub(crate) struct ReadGroup {
+    /// Whose.
+    pub(crate) session: SessionId,
+    /// All that the client was when it asked.
+    pub(crate) identities: Arc<[Id]>,
+    reads: Mutex<VecDeque<Read>>,
+}
+
+/// A part of a [`ReadGroup`].
+pub(crate) enum Read {
+    /// Served from the tree.
+    Request {
+        xid: i32,
+        request: Request,
+        /// When it was read, milliseconds.
+        since: u64,
+    },
+    /// Answered already, by this frame.
+    Answered(Vec<u8>),
+}
+
+impl ReadGroup {
+    /// The next one, if it is not served yet.
+    pub(crate) fn next(&self) -> Option<Read> {
+        self.reads.lock().pop_front()
+    }
+
+    /// How many are not served yet.
+    pub(crate) fn len(&self) -> usize {
+        self.reads.lock().len()
+    }
+}
 
 /// A request that is not answered yet.
-pub(crate) enum Asked {
+enum Asked {
     /// Handed to the member.
     Write {
         xid: i32,
@@ -18,13 +61,9 @@ pub(crate) enum Asked {
         /// When it was read, milliseconds.
         since: u64,
     },
-    /// Served from the tree as soon as it is the first.
-    Read {
-        xid: i32,
-        request: Box<Request>,
-        since: u64,
-    },
-    /// Answered already; the frame goes out when it is the first.
+    /// Served from the tree once it is the first.
+    Reads(Arc<ReadGroup>),
+    /// An answer that came before its turn.
     Answered(Vec<u8>),
 }
 
@@ -32,6 +71,8 @@ pub(crate) enum Asked {
 #[derive(Default)]
 pub(crate) struct Exchange {
     asked: VecDeque<Asked>,
+    /// Requests that wait, each read of a group counted when it came.
+    len: usize,
     /// Writes that wait for the member.
     writes: usize,
     /// Their bytes.
@@ -39,12 +80,47 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(crate) fn push(&mut self, asked: Asked) {
-        if let Asked::Write { size, .. } = &asked {
-            self.writes += 1;
-            self.bytes += size;
+    /// Adds a read, or an answer that needs no tree.
+    pub(crate) fn push_read(&mut self, session: SessionId, identities: &Arc<[Id]>, read: Read) {
+        self.len += 1;
+        if let Some(Asked::Reads(group)) = self.asked.back()
+            && Arc::ptr_eq(&group.identities, identities)
+        {
+            group.reads.lock().push_back(read);
+            return;
         }
-        self.asked.push_back(asked);
+        let group = ReadGroup {
+            session,
+            identities: identities.clone(),
+            reads: Mutex::new(VecDeque::from([read])),
+        };
+        self.asked.push_back(Asked::Reads(Arc::new(group)));
+    }
+
+    /// Adds a write. Returns the reads that come before it, and that may not be served after it.
+    pub(crate) fn push_write(
+        &mut self,
+        xid: i32,
+        sync: Option<String>,
+        size: usize,
+        since: u64,
+    ) -> Vec<Arc<ReadGroup>> {
+        let before = self.asked.iter().rev().map_while(|asked| match asked {
+            Asked::Reads(group) => Some(group.clone()),
+            Asked::Write { .. } | Asked::Answered(_) => None,
+        });
+        let mut before: Vec<_> = before.collect();
+        before.reverse();
+        self.len += 1;
+        self.writes += 1;
+        self.bytes += size;
+        self.asked.push_back(Asked::Write {
+            xid,
+            sync,
+            size,
+            since,
+        });
+        before
     }
 
     /// The write with this number is answered: `frame` goes out now if it is the first, else
@@ -55,6 +131,7 @@ impl Exchange {
         out: &mut Vec<u8>,
         frame: impl FnOnce(&mut Vec<u8>, Option<&str>),
     ) -> Option<u64> {
+        self.drop_served();
         let is_it = |asked: &Asked| matches!(asked, Asked::Write { xid: x, .. } if *x == xid);
         let at = self.asked.iter().position(is_it)?;
         let Asked::Write {
@@ -66,6 +143,7 @@ impl Exchange {
         let since = *since;
         self.writes -= 1;
         self.bytes -= size;
+        self.len -= 1;
         if at == 0 {
             frame(out, sync.as_deref());
             self.asked.pop_front();
@@ -77,37 +155,36 @@ impl Exchange {
         Some(since)
     }
 
-    /// Sends what is answered and first.
-    pub(crate) fn flush(&mut self, out: &mut Vec<u8>) {
-        while let Some(Asked::Answered(frame)) = self.asked.front() {
-            out.extend_from_slice(frame);
+    /// Reads that the member thread has served are answered by what it sent.
+    pub(crate) fn served(&mut self, count: usize) {
+        self.len -= count;
+        self.drop_served();
+    }
+
+    /// Sends what is answered and first; returns the reads whose turn it is then.
+    pub(crate) fn due(&mut self, out: &mut Vec<u8>) -> Option<Arc<ReadGroup>> {
+        loop {
+            match self.asked.front()? {
+                Asked::Answered(frame) => out.extend_from_slice(frame),
+                Asked::Reads(group) if group.len() > 0 => return Some(group.clone()),
+                Asked::Reads(_) => {}
+                Asked::Write { .. } => return None,
+            }
             self.asked.pop_front();
         }
     }
 
-    /// Whether a read can be served now.
-    pub(crate) fn read_is_first(&self) -> bool {
-        matches!(self.asked.front(), Some(Asked::Read { .. }))
-    }
-
-    /// The read that can be served now.
-    pub(crate) fn next_read(&mut self) -> Option<(i32, Box<Request>, u64)> {
-        match self.asked.pop_front()? {
-            Asked::Read {
-                xid,
-                request,
-                since,
-            } => Some((xid, request, since)),
-            other => {
-                self.asked.push_front(other);
-                None
-            }
+    fn drop_served(&mut self) {
+        while let Some(Asked::Reads(group)) = self.asked.front()
+            && group.len() == 0
+        {
+            self.asked.pop_front();
         }
     }
 
     /// How many requests wait.
     pub(crate) fn len(&self) -> usize {
-        self.asked.len()
+        self.len
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -140,53 +217,88 @@ pub(crate) fn bare_reply(out: &mut Vec<u8>, xid: i32, zxid: Zxid, err: ErrorCode
 
 #[cfg(test)]
 mod tests {
-    use wire::client::BarePath;
-
     use super::*;
 
-    fn write(xid: i32) -> Asked {
-        Asked::Write {
-            xid,
-            sync: None,
-            size: 10,
-            since: 0,
-        }
+    fn exchange() -> (Exchange, Arc<[Id]>) {
+        (Exchange::default(), Arc::new([Id::anyone()]))
     }
 
-    fn read(xid: i32) -> Asked {
-        let request = Box::new(Request::GetAcl(BarePath { path: "/".into() }));
-        Asked::Read {
-            xid,
-            request,
-            since: 0,
+    fn write(exchange: &mut Exchange, xid: i32) -> Vec<Arc<ReadGroup>> {
+        exchange.push_write(xid, None, 10, 0)
+    }
+
+    fn answered(byte: u8) -> Read {
+        Read::Answered(vec![byte])
+    }
+
+    /// Serves what is due, as one who serves does.
+    fn serve(exchange: &mut Exchange, out: &mut Vec<u8>) -> usize {
+        let mut served = 0;
+        while let Some(group) = exchange.due(out) {
+            while let Some(Read::Answered(frame)) = group.next() {
+                out.extend(frame);
+                served += 1;
+            }
+            exchange.served(served);
         }
+        served
     }
 
     #[test]
-    fn a_read_waits_for_the_writes_before_it() {
-        let mut exchange = Exchange::default();
-        for asked in [write(1), read(2), write(3)] {
-            exchange.push(asked);
-        }
+    fn reads_are_served_between_the_writes_that_they_were_sent_between() {
+        let (mut exchange, ids) = exchange();
+        assert!(write(&mut exchange, 1).is_empty());
+        exchange.push_read(SessionId(7), &ids, answered(21));
+        exchange.push_read(SessionId(7), &ids, answered(22));
+        let before = write(&mut exchange, 3);
+        assert_eq!(before.iter().map(|group| group.len()).sum::<usize>(), 2);
         let mut out = Vec::new();
-        assert!(exchange.next_read().is_none());
+        assert_eq!(serve(&mut exchange, &mut out), 0);
+        assert!(exchange.answer(1, &mut out, |out, _| out.push(1)).is_some());
+        assert_eq!(serve(&mut exchange, &mut out), 2);
         assert!(exchange.answer(3, &mut out, |out, _| out.push(3)).is_some());
+        assert_eq!(
+            (out, exchange.is_empty(), exchange.len()),
+            (vec![1, 21, 22, 3], true, 0)
+        );
+    }
+
+    #[test]
+    fn reads_that_the_member_thread_served_are_not_served_again() {
+        let (mut exchange, ids) = exchange();
+        write(&mut exchange, 1);
+        exchange.push_read(SessionId(7), &ids, answered(2));
+        let before = write(&mut exchange, 3);
+        let mut out = Vec::new();
+        assert!(exchange.answer(1, &mut out, |out, _| out.push(1)).is_some());
+        assert!(before[0].next().is_some());
+        out.push(2);
+        exchange.served(1);
+        assert_eq!(serve(&mut exchange, &mut out), 0);
+        assert!(exchange.answer(3, &mut out, |out, _| out.push(3)).is_some());
+        assert_eq!((out, exchange.is_empty()), (vec![1, 2, 3], true));
+    }
+
+    #[test]
+    fn an_answer_before_its_turn_waits() {
+        let (mut exchange, _ids) = exchange();
+        write(&mut exchange, 1);
+        write(&mut exchange, 2);
+        let mut out = Vec::new();
+        assert!(exchange.answer(2, &mut out, |out, _| out.push(2)).is_some());
         assert_eq!(
             (out.clone(), exchange.writes(), exchange.bytes()),
             (vec![], 1, 10)
         );
         assert!(exchange.answer(1, &mut out, |out, _| out.push(1)).is_some());
-        exchange.flush(&mut out);
-        assert_eq!(out, [1]);
-        assert_eq!(exchange.next_read().map(|(xid, ..)| xid), Some(2));
-        exchange.flush(&mut out);
-        assert_eq!((out, exchange.is_empty()), (vec![1, 3], true));
+        serve(&mut exchange, &mut out);
+        assert_eq!((out, exchange.is_empty()), (vec![1, 2], true));
     }
 
     #[test]
     fn an_answer_that_nobody_waits_for_is_not_sent() {
-        let mut exchange = Exchange::default();
-        exchange.push(write(1));
+        let (mut exchange, _ids) = exchange();
+        write(&mut exchange, 1);
         let mut out = Vec::new();
         assert!(exchange.answer(2, &mut out, |out, _| out.push(2)).is_none());
         assert!(out.is_empty());

@@ -9,6 +9,7 @@ use wire::client::{EventType, ReplyHeader, WatcherEvent, xid};
 use wire::frame::encode_frame;
 use wire::{Acl, Record, SessionId, Zxid};
 
+use crate::clients::reads::Served;
 use crate::metrics::ConnectionCounters;
 
 /// Bytes of mail that a connection may leave unread: a client that takes its events more slowly
@@ -47,6 +48,8 @@ pub(crate) enum Mail {
     SessionGone,
     /// The answer to a write.
     Reply { xid: i32, err: i32, end: usize },
+    /// Answers to reads that the member thread served, so many of the exchange's parts.
+    Reads { served: Served, end: usize },
     /// A `sync` is done.
     SyncDone { xid: i32 },
     /// A watch event; only who may read under `acl` is told (`None`: everyone).
@@ -126,6 +129,13 @@ impl Letters {
         });
         let end = self.bytes.len();
         self.mail.push(Mail::Reply { xid, err, end });
+    }
+
+    /// Answers to reads that the member thread served.
+    pub(crate) fn reads(&mut self, served: Served, frames: &[u8]) {
+        self.bytes.extend_from_slice(frames);
+        let end = self.bytes.len();
+        self.mail.push(Mail::Reads { served, end });
     }
 
     /// A watch event.

@@ -1,43 +1,140 @@
 //! Requests that are served from the tree.
 
-use tree::{Caller, Tree, Watcher, read_watch};
+use parking_lot::Mutex;
+use tree::{Caller, Tree, WatchTable, Watcher, read_watch};
 use wire::client::{ErrorCode, ReplyHeader, Request, SetWatches, SetWatches2};
 use wire::{Record, Zxid};
 
-use crate::clients::connection::Connection;
+use crate::clients::exchange::{Read, ReadGroup};
 use crate::clients::mailbox::event_frame;
 
-/// Appends the answer to a read. The caller holds the tree's guard and has sent all events that
-/// belong to what it shows.
-pub(crate) fn serve(
-    connection: &Connection,
-    tree: &Tree,
-    xid: i32,
-    request: &Request,
-    out: &mut Vec<u8>,
-) {
-    match request {
-        Request::SetWatches(old) => catch_up(connection, tree, &widened(old), out),
-        Request::SetWatches2(wanted) => catch_up(connection, tree, wanted, out),
-        _ => {}
-    }
-    let start = out.len();
-    out.extend_from_slice(&[0; HEADER]);
-    let err = match answer(connection, tree, request, out) {
-        Ok(()) => ErrorCode::Ok,
-        Err(err) => {
-            out.truncate(start + HEADER);
-            err
+/// What reads need besides the tree.
+pub(crate) struct Reader<'a> {
+    pub(crate) watches: &'a Mutex<WatchTable>,
+    /// Whose reads they are.
+    pub(crate) watcher: Watcher,
+}
+
+/// What was served of a group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Served {
+    /// Parts of the group.
+    pub(crate) count: usize,
+    /// Frames appended: answers, and events that a client had missed.
+    pub(crate) frames: usize,
+    /// Milliseconds that the oldest of them waited, counted from its arrival to `now`.
+    pub(crate) waited: u64,
+}
+
+impl Reader<'_> {
+    /// Serves at most `limit` reads of a group, in order. The caller holds the tree's guard and
+    /// has sent all events that belong to what it shows.
+    pub(crate) fn serve(
+        &self,
+        tree: &Tree,
+        group: &ReadGroup,
+        (limit, now): (usize, u64),
+        out: &mut Vec<u8>,
+    ) -> Served {
+        let mut served = Served::default();
+        while served.count < limit
+            && let Some(read) = group.next()
+        {
+            served.count += 1;
+            served.frames += 1;
+            match read {
+                Read::Answered(frame) => out.extend_from_slice(&frame),
+                Read::Request {
+                    xid,
+                    request,
+                    since,
+                } => {
+                    served.waited = served.waited.max(now.saturating_sub(since));
+                    served.frames += self.catch_up(tree, &request, out);
+                    self.reply(tree, group, xid, &request, out);
+                }
+            }
         }
-    };
-    let length = (out.len() - start - LENGTH) as u32;
-    out[start..start + LENGTH].copy_from_slice(&length.to_be_bytes());
-    let header = ReplyHeader {
-        xid,
-        zxid: tree.last_zxid(),
-        err: err.code(),
-    };
-    put_header(&header, &mut out[start + LENGTH..start + HEADER]);
+        served
+    }
+
+    fn reply(
+        &self,
+        tree: &Tree,
+        group: &ReadGroup,
+        xid: i32,
+        request: &Request,
+        out: &mut Vec<u8>,
+    ) {
+        let start = out.len();
+        out.extend_from_slice(&[0; HEADER]);
+        let err = match self.answer(tree, group, request, out) {
+            Ok(()) => ErrorCode::Ok,
+            Err(err) => {
+                out.truncate(start + HEADER);
+                err
+            }
+        };
+        let length = (out.len() - start - LENGTH) as u32;
+        out[start..start + LENGTH].copy_from_slice(&length.to_be_bytes());
+        let header = ReplyHeader {
+            xid,
+            zxid: tree.last_zxid(),
+            err: err.code(),
+        };
+        put_header(&header, &mut out[start + LENGTH..start + HEADER]);
+    }
+
+    fn answer(
+        &self,
+        tree: &Tree,
+        group: &ReadGroup,
+        request: &Request,
+        out: &mut Vec<u8>,
+    ) -> Result<(), ErrorCode> {
+        match request {
+            Request::SetWatches(_) | Request::SetWatches2(_) => Ok(()),
+            Request::CheckWatches(wanted) => self.watches.lock().check(self.watcher, wanted),
+            Request::RemoveWatches(wanted) => self.watches.lock().remove(self.watcher, wanted),
+            Request::AddWatch(wanted) => {
+                self.watches.lock().add_requested(self.watcher, wanted)?;
+                ErrorCode::Ok.code().encode(out);
+                Ok(())
+            }
+            _ => {
+                let caller = Caller {
+                    session: group.session,
+                    identities: &group.identities,
+                };
+                let outcome = tree.read_into(request, caller, out);
+                if let Some((path, kind)) = read_watch(request, &outcome) {
+                    self.watches.lock().add(path, kind, self.watcher);
+                }
+                outcome
+            }
+        }
+    }
+
+    /// For a client that sets its watches again, appends the events that it missed.
+    fn catch_up(&self, tree: &Tree, request: &Request, out: &mut Vec<u8>) -> usize {
+        let widened;
+        let wanted = match request {
+            Request::SetWatches(old) => {
+                widened = widen(old);
+                &widened
+            }
+            Request::SetWatches2(wanted) => wanted,
+            _ => return 0,
+        };
+        let mut missed = Vec::new();
+        let mut watches = self.watches.lock();
+        watches.set_watches(tree, self.watcher, wanted, &mut missed);
+        drop(watches);
+        for event in &missed {
+            event_frame(out, event.kind, &event.path, Zxid::NONE);
+        }
+        missed.len()
+    }
 }
 
 /// A frame's length.
@@ -51,51 +148,7 @@ fn put_header(header: &ReplyHeader, place: &mut [u8]) {
     place[12..].copy_from_slice(&header.err.to_be_bytes());
 }
 
-fn answer(
-    connection: &Connection,
-    tree: &Tree,
-    request: &Request,
-    out: &mut Vec<u8>,
-) -> Result<(), ErrorCode> {
-    let watches = &connection.shared.watches;
-    let watcher = Watcher(connection.mailbox.client.0);
-    match request {
-        Request::SetWatches(_) | Request::SetWatches2(_) => Ok(()),
-        Request::CheckWatches(wanted) => watches.lock().check(watcher, wanted),
-        Request::RemoveWatches(wanted) => watches.lock().remove(watcher, wanted),
-        Request::AddWatch(wanted) => {
-            watches.lock().add_requested(watcher, wanted)?;
-            ErrorCode::Ok.code().encode(out);
-            Ok(())
-        }
-        _ => {
-            let caller = Caller {
-                session: connection.session,
-                identities: &connection.identities,
-            };
-            let outcome = tree.read_into(request, caller, out);
-            if let Some((path, kind)) = read_watch(request, &outcome) {
-                watches.lock().add(path, kind, watcher);
-            }
-            outcome
-        }
-    }
-}
-
-/// Sets watches again, and appends the events that the client missed.
-fn catch_up(connection: &Connection, tree: &Tree, wanted: &SetWatches2, out: &mut Vec<u8>) {
-    let watcher = Watcher(connection.mailbox.client.0);
-    let mut missed = Vec::new();
-    let mut watches = connection.shared.watches.lock();
-    watches.set_watches(tree, watcher, wanted, &mut missed);
-    drop(watches);
-    for event in &missed {
-        event_frame(out, event.kind, &event.path, Zxid::NONE);
-    }
-    connection.sent(missed.len() as u64);
-}
-
-fn widened(old: &SetWatches) -> SetWatches2 {
+fn widen(old: &SetWatches) -> SetWatches2 {
     SetWatches2 {
         relative_zxid: old.relative_zxid,
         data: old.data.clone(),

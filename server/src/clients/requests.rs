@@ -7,7 +7,7 @@ use wire::client::{AuthPacket, ErrorCode, OpCode, Request, RequestHeader, Write,
 use wire::{Id, Reader, Zxid};
 
 use crate::clients::connection::{Connection, Phase};
-use crate::clients::exchange::{Asked, bare_reply};
+use crate::clients::exchange::{Read, ReadGroup, bare_reply};
 
 /// What is done with an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,19 +62,24 @@ const fn way(op: OpCode) -> Way {
     }
 }
 
+/// Writes that came together, on their way to the member.
+#[derive(Default)]
+pub(crate) struct Writes {
+    /// In order.
+    pub(crate) writes: Vec<Write>,
+    /// The reads that come directly before some of them, by the write's place.
+    pub(crate) reads: Vec<(usize, Vec<Arc<ReadGroup>>)>,
+    /// Their bytes.
+    pub(crate) size: usize,
+}
+
 impl Connection {
-    /// Takes one request. Returns the bytes that a write counts for.
-    pub(super) fn take_request(
-        &mut self,
-        frame: Bytes,
-        out: &mut Vec<u8>,
-        writes: &mut Vec<Write>,
-    ) -> usize {
-        let mut reader = Reader::new(&frame);
+    /// Takes one request.
+    pub(super) fn take_request(&mut self, frame: &Bytes, out: &mut Vec<u8>, writes: &mut Writes) {
+        let mut reader = Reader::new(frame);
         let Ok(header) = reader.read::<RequestHeader>() else {
             tracing::info!(peer = %self.mailbox.peer, "client closed: request without header");
-            self.close();
-            return 0;
+            return self.close();
         };
         self.mailbox.counters.asked(header.xid, header.op);
         let op = OpCode::from_code(header.op);
@@ -82,45 +87,34 @@ impl Connection {
             Way::Ping => {
                 bare_reply(out, xid::PING, self.applied(), ErrorCode::Ok);
                 self.sent(1);
-                0
             }
-            Way::Auth => {
-                self.authenticate(&mut reader);
-                0
-            }
+            Way::Auth => self.authenticate(&mut reader),
             Way::Refuse => {
                 self.answer(header.xid, Zxid::NONE, ErrorCode::Unimplemented);
                 self.phase = Phase::Draining;
-                0
             }
             way @ (Way::Write | Way::Read) => {
                 let request = op.map(|op| Request::decode(op, &mut reader));
                 let Some(Ok(request)) = request else {
-                    self.answer(header.xid, self.applied(), ErrorCode::MarshallingError);
-                    return 0;
+                    return self.answer(header.xid, self.applied(), ErrorCode::MarshallingError);
                 };
                 let since = self.shared.clock.millis();
-                if way == Way::Read {
-                    self.exchange.push(Asked::Read {
-                        xid: header.xid,
-                        request: Box::new(request),
-                        since,
-                    });
-                    return 0;
+                let xid = header.xid;
+                if way == Way::Write {
+                    return self.ask(xid, request, frame.len(), since, writes);
                 }
-                self.ask(header.xid, request, frame.len(), since, writes)
+                let read = Read::Request {
+                    xid,
+                    request,
+                    since,
+                };
+                self.exchange
+                    .push_read(self.session, &self.identities, read);
             }
         }
     }
 
-    fn ask(
-        &mut self,
-        xid: i32,
-        request: Request,
-        size: usize,
-        since: u64,
-        writes: &mut Vec<Write>,
-    ) -> usize {
+    fn ask(&mut self, xid: i32, request: Request, size: usize, since: u64, writes: &mut Writes) {
         let sync = match &request {
             Request::Sync(sync) => Some(sync.path.clone()),
             Request::CloseSession(()) => {
@@ -129,19 +123,17 @@ impl Connection {
             }
             _ => None,
         };
-        self.exchange.push(Asked::Write {
-            xid,
-            sync,
-            size,
-            since,
-        });
-        writes.push(Write {
+        let before = self.exchange.push_write(xid, sync, size, since);
+        if !before.is_empty() {
+            writes.reads.push((writes.writes.len(), before));
+        }
+        writes.size += size;
+        writes.writes.push(Write {
             session: self.session,
             cxid: xid,
             request,
             identities: self.identities.clone(),
         });
-        size
     }
 
     /// New identities count from the next request on, wherever the answer's turn is.
@@ -173,7 +165,8 @@ impl Connection {
     fn answer(&mut self, xid: i32, zxid: Zxid, err: ErrorCode) {
         let mut frame = Vec::new();
         bare_reply(&mut frame, xid, zxid, err);
-        self.exchange.push(Asked::Answered(frame));
-        self.sent(1);
+        let answered = Read::Answered(frame);
+        self.exchange
+            .push_read(self.session, &self.identities, answered);
     }
 }

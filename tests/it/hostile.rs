@@ -1,0 +1,184 @@
+//! What comes from nobody's client: it costs its sender the connection, and nobody else anything.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tests::raw::Connection;
+use wire::SessionId;
+use wire::client::{AuthPacket, BarePath, CheckVersionRequest, ErrorCode, Request};
+
+use crate::members::{START, Single, ensemble};
+use crate::sessions::{create, error, exists};
+
+/// A sequence that is the same in each run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count).map(|_| (self.next() >> 32) as u8).collect()
+    }
+}
+
+/// What is sent before the random bytes: beginnings that are taken seriously.
+const BEGINNINGS: [&[u8]; 6] = [
+    b"",
+    // A frame of 44 bytes on the client port.
+    &[0, 0, 0, 44],
+    // A hello's version and an id, on the election port.
+    &[
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 77,
+    ],
+    // An old hello: member 77.
+    &[0, 0, 0, 0, 0, 0, 0, 77],
+    // FOLLOWERINFO of epoch 0 with 20 bytes, on the quorum port.
+    &[0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 20],
+    // A packet that announces 2 GiB.
+    &[0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff],
+];
+
+#[test]
+fn random_bytes_on_every_port_disturb_nobody() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "")?;
+    let leader = ensemble.leader(START)?;
+    let mut client = Connection::connect(ensemble.member(leader).client, SessionId::NONE)?;
+    let config = std::fs::read_to_string(ensemble.member(1).folder.join("zoo.cfg"))?;
+    let ports: Vec<u16> = config
+        .lines()
+        .filter_map(|line| line.strip_prefix("server."))
+        .flat_map(|line| line.split([':', ';']))
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    ensure!(ports.len() == 9, "nine ports in {config}");
+    let seed = 0x5eed_0003;
+    let mut random = Random(seed);
+    for round in 0..30 {
+        for port in &ports {
+            let address = SocketAddr::from(([127, 0, 0, 1], *port));
+            let mut stream = TcpStream::connect(address).context("connect")?;
+            let beginning = BEGINNINGS[round % BEGINNINGS.len()];
+            let count = random.next() as usize % 2000;
+            let mut bytes = beginning.to_vec();
+            bytes.extend(random.bytes(count));
+            // A server that closes early is right to do so.
+            let _ = stream.write_all(&bytes);
+        }
+        let path = format!("/round{round}");
+        ensure!(
+            error(&mut client, create(&path, 0))? == 0,
+            "seed {seed:#x}, round {round}"
+        );
+    }
+    assert_eq!(ensemble.leader(START)?, leader);
+    for id in 1..=3 {
+        ensure!(ensemble.process(id)?.is_running(), "member {id} ended");
+    }
+    Ok(())
+}
+
+#[test]
+fn frames_of_impossible_length_close_the_connection_without_an_answer() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let mut other = Connection::connect(server.client, SessionId::NONE)?;
+    for length in [i32::MAX, -1, i32::MIN, 0x10_0000] {
+        let mut fresh = Connection::open(server.client)?;
+        fresh.send_bytes(&length.to_be_bytes())?;
+        fresh.expect_end()?;
+        let mut client = Connection::connect(server.client, SessionId::NONE)?;
+        client.send_bytes(&length.to_be_bytes())?;
+        client.expect_end()?;
+        assert_eq!(error(&mut other, exists("/"))?, 0);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_is_not_a_clients_to_ask_is_refused() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let path = || "/zookeeper/quota".to_owned();
+    let alone = CheckVersionRequest {
+        path: path(),
+        version: -1,
+    };
+    for request in [
+        Request::Check(alone),
+        Request::DeleteContainer(BarePath { path: path() }),
+        Request::CreateSession(wire::client::CreateSessionRequest { timeout: 5000 }),
+    ] {
+        let mut client = Connection::connect(server.client, SessionId::NONE)?;
+        let refused = error(&mut client, request)?;
+        assert_eq!(refused, ErrorCode::Unimplemented.code());
+        client.expect_end()?;
+    }
+    let mut client = Connection::connect(server.client, SessionId::NONE)?;
+    client.send(&[Request::Auth(AuthPacket {
+        kind: 0,
+        scheme: "nonsense".into(),
+        auth: None,
+    })])?;
+    let tests::raw::Frame::Reply(header, _) = client.receive()? else {
+        anyhow::bail!("an event");
+    };
+    assert_eq!(header.err, ErrorCode::AuthFailed.code());
+    client.expect_end()
+}
+
+#[test]
+fn ten_thousand_silent_connections_are_cheap() -> anyhow::Result<()> {
+    const COUNT: usize = 10_000;
+    const EACH: u64 = 8 << 10;
+    // Here and, inherited, in the server.
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = COUNT as u64 + 1000;
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
+        eprintln!("skipped: this user may not open {wanted} files");
+        return Ok(());
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).context("raise the number of open files")?;
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let mut other = Connection::connect(server.client, SessionId::NONE)?;
+    let before = resident(server.process.id())?;
+    let mut silent = Vec::with_capacity(COUNT);
+    for _ in 0..COUNT {
+        silent.push(TcpStream::connect(server.client).context("connect")?);
+    }
+    assert_eq!(error(&mut other, create("/a", 0))?, 0);
+    let grown = resident(server.process.id())?.saturating_sub(before);
+    ensure!(
+        grown < EACH * COUNT as u64,
+        "{grown} bytes for {COUNT} connections"
+    );
+    // The last one is as good as any.
+    let last = silent.last_mut().context("one")?;
+    last.set_read_timeout(Some(Duration::from_secs(10)))?;
+    last.write_all(b"ruok")?;
+    let mut answer = String::new();
+    last.read_to_string(&mut answer)?;
+    assert_eq!(answer, "imok");
+    Ok(())
+}
+
+/// Bytes of memory that a process has.
+fn resident(process: u32) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    Ok(kib.context("VmRSS")?.trim().parse::<u64>()? << 10)
+}

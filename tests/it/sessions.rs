@@ -1,0 +1,163 @@
+//! Sessions: who goes on with one, and what goes with it.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use bytes::Bytes;
+use tests::load::{Load, Shape};
+use tests::raw::Connection;
+use wire::client::{CreateRequest, ErrorCode, PathRequest, Request, SetDataRequest};
+use wire::{Acl, SessionId};
+
+use crate::members::{START, Single, ensemble};
+
+pub(crate) fn create(path: &str, flags: i32) -> Request {
+    Request::Create(CreateRequest {
+        path: path.into(),
+        data: Some(Bytes::new()),
+        acl: Acl::open(),
+        flags,
+    })
+}
+
+pub(crate) fn exists(path: &str) -> Request {
+    Request::Exists(PathRequest {
+        path: path.into(),
+        watch: false,
+    })
+}
+
+pub(crate) const EPHEMERAL: i32 = 1;
+
+/// The error of the answer to a request.
+pub(crate) fn error(connection: &mut Connection, request: Request) -> anyhow::Result<i32> {
+    Ok(connection.call(request, &mut VecDeque::new())?.0.err)
+}
+
+#[test]
+fn session_goes_on_at_another_member_with_its_ephemerals() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ensemble = ensemble(folder.path(), 3, "")?;
+    let mut first = Connection::connect(ensemble.member(1).client, SessionId::NONE)?;
+    assert_eq!(error(&mut first, create("/e", EPHEMERAL))?, 0);
+    let mut second = Connection::connect(ensemble.member(2).client, first.session)?;
+    assert_eq!(second.session, first.session);
+    assert_eq!(error(&mut second, exists("/e"))?, 0);
+    // The member that had the session hears of it when it asks something of the leader.
+    first.send(&[create("/late", 0)])?;
+    first.expect_end()?;
+    assert_eq!(
+        error(&mut second, exists("/late"))?,
+        ErrorCode::NoNode.code()
+    );
+    assert_eq!(error(&mut second, Request::CloseSession(()))?, 0);
+    second.expect_end()?;
+    let mut third = Connection::connect(ensemble.member(3).client, SessionId::NONE)?;
+    third.call(sync(), &mut VecDeque::new())?;
+    assert_eq!(error(&mut third, exists("/e"))?, ErrorCode::NoNode.code());
+    assert!(Connection::connect(ensemble.member(1).client, first.session).is_err());
+    Ok(())
+}
+
+fn sync() -> Request {
+    Request::Sync(wire::client::BarePath { path: "/".into() })
+}
+
+#[test]
+fn session_without_its_password_is_not_disturbed() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let mut holder = Connection::connect(server.client, SessionId::NONE)?;
+    let mut thief = Connection::open(server.client)?;
+    let refusal = thief.greet(holder.session, &[7; 16])?;
+    assert_eq!(refusal.session_id, SessionId::NONE);
+    thief.expect_end()?;
+    assert_eq!(error(&mut holder, create("/a", 0))?, 0);
+    // With it, the connection before is closed.
+    let mut again = Connection::connect(server.client, holder.session)?;
+    holder.expect_end()?;
+    assert_eq!(error(&mut again, exists("/a"))?, 0);
+    Ok(())
+}
+
+#[test]
+fn silent_session_expires_and_its_ephemerals_go() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "maxSessionTimeout=1000")?;
+    let mut silent = Connection::connect(server.client, SessionId::NONE)?;
+    assert_eq!(error(&mut silent, create("/e", EPHEMERAL))?, 0);
+    let mut other = Connection::connect(server.client, SessionId::NONE)?;
+    let deadline = Instant::now() + START;
+    while error(&mut other, exists("/e"))? == 0 {
+        ensure!(Instant::now() < deadline, "the session does not expire");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    silent.expect_end()?;
+    assert!(Connection::connect(server.client, silent.session).is_err());
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_acknowledged_is_lost_when_leaders_are_killed() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "")?;
+    let shape = Shape {
+        clients: 4,
+        in_flight: 16,
+        bytes: 100,
+    };
+    let load = Load::start(&ensemble.connect_string(), "kills", &shape).await?;
+    for _ in 0..3 {
+        let leader = ensemble.leader(START)?;
+        load.advance(500, START).await?;
+        ensemble.kill(leader)?;
+        load.advance(500, START).await?;
+        ensemble.start(leader)?;
+    }
+    ensemble.leader(START)?;
+    let acknowledged = load.stop().await?;
+    ensure!(acknowledged.len() > 3000, "too little was written");
+    for member in &ensemble.members {
+        let mut reader = Connection::connect(member.client, SessionId::NONE)?;
+        reader.call(sync(), &mut VecDeque::new())?;
+        for path in acknowledged.keys() {
+            assert_eq!(
+                error(&mut reader, exists(path))?,
+                0,
+                "{path} at {}",
+                member.id
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn answers_come_in_the_order_of_the_requests() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let mut client = Connection::connect(server.client, SessionId::NONE)?;
+    assert_eq!(error(&mut client, create("/a", 0))?, 0);
+    let mut requests = Vec::new();
+    for _ in 0..200 {
+        requests.push(Request::SetData(SetDataRequest {
+            path: "/a".into(),
+            data: None,
+            version: -1,
+        }));
+        requests.push(exists("/a"));
+    }
+    let first = client.send(&requests)?;
+    for (at, request) in requests.iter().enumerate() {
+        let frame = client.receive()?;
+        let tests::raw::Frame::Reply(header, body) = frame else {
+            anyhow::bail!("{frame:?} instead of an answer");
+        };
+        assert_eq!((header.xid, header.err), (first + at as i32, 0));
+        let stat: wire::client::StatResponse = wire::Record::from_bytes(&body)?;
+        // Write and read after it show the same version.
+        assert_eq!(stat.stat.version, at as i32 / 2 + 1, "{request:?}");
+    }
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! What is on the disk when a member ends, and what it starts from.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use anyhow::ensure;
+use rustix::process::Signal;
+use tests::raw::{Connection, Frame};
+use tests::words;
+use wire::SessionId;
+
+use crate::members::{START, Single, ensemble};
+use crate::sessions::{create, error, exists};
+
+/// Makes znodes, many at a time.
+fn fill(client: &mut Connection, prefix: &str, count: usize) -> anyhow::Result<()> {
+    let requests: Vec<_> = (0..count)
+        .map(|number| create(&format!("{prefix}{number}"), 0))
+        .collect();
+    for batch in requests.chunks(100) {
+        client.send(batch)?;
+        for _ in batch {
+            let Frame::Reply(header, _) = client.receive()? else {
+                anyhow::bail!("an event");
+            };
+            ensure!(header.err == 0, "error {}", header.err);
+        }
+    }
+    Ok(())
+}
+
+fn snapshots(data: &std::path::Path) -> anyhow::Result<usize> {
+    let names = std::fs::read_dir(data.join("version-2"))?;
+    Ok(names
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("snapshot."))
+        .count())
+}
+
+#[test]
+fn all_that_was_answered_is_there_after_an_end_by_signal_and_by_kill() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut server = Single::start(folder.path(), "snapCount=200")?;
+    for round in 0..3 {
+        let mut client = Connection::connect(server.client, SessionId::NONE)?;
+        fill(&mut client, &format!("/r{round}-"), 500)?;
+        if round % 2 == 0 {
+            server.process.signal(Signal::TERM)?;
+            let status = server.process.wait(START)?;
+            assert_eq!(status.code(), Some(0));
+        } else {
+            server.process.kill()?;
+        }
+        server.restart()?;
+        let mut client = Connection::connect(server.client, SessionId::NONE)?;
+        for before in 0..=round {
+            for number in [0, 250, 499] {
+                let path = format!("/r{before}-{number}");
+                assert_eq!(error(&mut client, exists(&path))?, 0, "{path}");
+            }
+        }
+    }
+    ensure!(
+        snapshots(&folder.path().join("data"))? > 2,
+        "snapshots were written"
+    );
+    Ok(())
+}
+
+#[test]
+fn member_that_was_away_for_long_takes_a_snapshot() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = "commitLogCount=50\nsnapshotSizeFactor=0\nsnapCount=1000";
+    let mut ensemble = ensemble(folder.path(), 3, settings)?;
+    let leader = ensemble.leader(START)?;
+    let away = if leader == 1 { 2 } else { 1 };
+    let mut client = Connection::connect(ensemble.member(leader).client, SessionId::NONE)?;
+    fill(&mut client, "/before", 100)?;
+    ensemble.kill(away)?;
+    fill(&mut client, "/meanwhile", 3000)?;
+    ensemble.start(away)?;
+    ensemble.leader(START)?;
+    let metrics = words::metrics(ensemble.member(leader).client)?;
+    assert_ne!(metrics.get("zk_snap_count").map(String::as_str), Some("0"));
+    // What came by the snapshot is there, and so is what comes after it.
+    fill(&mut client, "/after", 100)?;
+    let mut reader = Connection::connect(ensemble.member(away).client, SessionId::NONE)?;
+    let sync = wire::client::Request::Sync(wire::client::BarePath { path: "/".into() });
+    reader.call(sync, &mut VecDeque::new())?;
+    for path in ["/before99", "/meanwhile2999", "/after99"] {
+        assert_eq!(error(&mut reader, exists(path))?, 0, "{path}");
+    }
+    let mismatches = words::metrics(ensemble.member(away).client)?;
+    let mismatches = mismatches.get("zk_digest_mismatches_count").cloned();
+    assert_eq!(mismatches.as_deref(), Some("0"));
+    // And after a restart too, from its own disk.
+    ensemble.kill(away)?;
+    ensemble.start(away)?;
+    ensemble.leader(START)?;
+    let mut reader = Connection::connect(ensemble.member(away).client, SessionId::NONE)?;
+    assert_eq!(error(&mut reader, exists("/after99"))?, 0);
+    Ok(())
+}
+
+#[test]
+fn member_that_lost_its_disk_refuses_until_it_is_told_to_rejoin() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "")?;
+    let leader = ensemble.leader(START)?;
+    let lost = if leader == 1 { 2 } else { 1 };
+    let mut client = Connection::connect(ensemble.member(leader).client, SessionId::NONE)?;
+    fill(&mut client, "/a", 100)?;
+    ensemble.kill(lost)?;
+    let version = ensemble.member(lost).folder.join("version-2");
+    for entry in std::fs::read_dir(&version)? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().ends_with("Epoch") {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    ensemble.start(lost)?;
+    let status = ensemble.process(lost)?.wait(START)?;
+    assert_ne!(status.code(), Some(0));
+    let log = ensemble.log(lost)?;
+    ensure!(
+        log.contains("--rejoin"),
+        "the message names the way out: {log}"
+    );
+    let deadline = Instant::now() + START;
+    while error(&mut client, exists("/a99"))? != 0 {
+        ensure!(Instant::now() < deadline, "the others go on");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
