@@ -88,7 +88,7 @@ impl Connection {
                 bare_reply(out, xid::PING, self.applied(), ErrorCode::Ok);
                 self.sent(1);
             }
-            Way::Auth => self.authenticate(&mut reader),
+            Way::Auth => self.authenticate(header.xid, &mut reader),
             Way::Refuse => {
                 self.answer(header.xid, Zxid::NONE, ErrorCode::Unimplemented);
                 self.phase = Phase::Draining;
@@ -137,7 +137,8 @@ impl Connection {
     }
 
     /// New identities count from the next request on, wherever the answer's turn is.
-    fn authenticate(&mut self, reader: &mut Reader<'_>) {
+    /// Clients choose the number themselves: the C and Java clients -4, others any.
+    fn authenticate(&mut self, xid: i32, reader: &mut Reader<'_>) {
         let schemes = &self.shared.schemes;
         let address = self.mailbox.peer.ip().to_canonical();
         let proven = reader
@@ -147,7 +148,7 @@ impl Connection {
         let Some(proven) = proven else {
             self.shared.metrics.auth_failed_count.inc();
             tracing::info!(peer = %self.mailbox.peer, "client closed: credentials refused");
-            self.answer(xid::AUTH, Zxid::ZERO, ErrorCode::AuthFailed);
+            self.answer(xid, Zxid::ZERO, ErrorCode::AuthFailed);
             self.phase = Phase::Draining;
             return;
         };
@@ -158,7 +159,7 @@ impl Connection {
             }
         }
         self.identities = Arc::from(identities);
-        self.answer(xid::AUTH, Zxid::ZERO, ErrorCode::Ok);
+        self.answer(xid, Zxid::ZERO, ErrorCode::Ok);
     }
 
     /// Answers without a record, in its turn.

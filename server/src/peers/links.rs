@@ -204,6 +204,9 @@ impl Links {
             let bytes = decoder.buffer().len() - before;
             let mut packets = Vec::new();
             while let Some(packet) = decoder.poll().map_err(invalid)? {
+                if let Some(way) = synchronisation(packet.kind) {
+                    tracing::info!(link = id.0, zxid = %packet.zxid, "brought up to date by {way}");
+                }
                 if packet.kind == packet::SNAP {
                     self.stage(id, &packet, &mut decoder, &mut from).await?;
                 }
@@ -225,7 +228,6 @@ impl Links {
         decoder: &mut PacketDecoder,
         from: &mut OwnedReadHalf,
     ) -> io::Result<()> {
-        tracing::info!(link = id.0, zxid = %snap.zxid, "receiving a snapshot");
         let mut staging = Staging::begin(&self.snapshots, snap.zxid, self.settings.packet).await?;
         let mut arrived = decoder.take_rest();
         loop {
@@ -277,4 +279,13 @@ async fn send(queue: &LinkQueue, mut to: OwnedWriteHalf) -> io::Result<()> {
 
 fn invalid(error: wire::DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+/// The name of the packet by which a leader begins to bring its learner up to date.
+const fn synchronisation(kind: i32) -> Option<&'static str> {
+    match kind {
+        packet::SNAP => Some("SNAP"),
+        packet::DIFF => Some("DIFF"),
+        packet::TRUNC => Some("TRUNC"),
+        _ => None,
+    }
 }
