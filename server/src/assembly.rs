@@ -9,6 +9,7 @@ use member::{Member, ReapSettings, Settings};
 use tokio::runtime::Handle;
 use tokio::time::MissedTickBehavior;
 use tree::WatchTable;
+use txnlog::{RealDisk, Snapshots};
 
 use crate::admin::gauges::Gauges;
 use crate::boot::{self, Opened};
@@ -30,6 +31,9 @@ use crate::vital;
 
 /// Bytes of recent entries kept in memory to bring learners up to date.
 pub(crate) const WINDOW_BYTES: usize = 32 << 20;
+/// Bytes that a packet between members may have at least: the end of a session with a hundred
+/// thousand ephemerals is one transaction.
+const PACKET: usize = 16 << 20;
 /// Milliseconds that an election waits for a better vote, as Apache.
 const FINALIZE_WAIT: u64 = 200;
 
@@ -79,25 +83,8 @@ pub(crate) fn start(
     let log = Arc::new(LogQueue::default());
     let settings = settings(&config, &recovered, cluster_id);
     let directory = Arc::new(Directory::new(boot.config.clone()));
-    let connect_timeout = Duration::from_millis(config.election.connect_timeout);
     let snapshots = disk.store.snapshots();
-    let election = Election::new(
-        config.id,
-        connect_timeout,
-        runtime.clone(),
-        inbox.clone(),
-        directory.clone(),
-    );
-    let link_settings = LinkSettings {
-        connect_timeout,
-        packet: config.limits.frame * 2,
-    };
-    let links = Links::new(
-        runtime.clone(),
-        inbox.clone(),
-        link_settings,
-        snapshots.clone(),
-    );
+    let (election, links) = peers(&config, &directory, &inbox, snapshots.clone(), runtime);
     let parts = Parts {
         clock,
         metrics: Metrics::new()?,
@@ -145,6 +132,29 @@ pub(crate) fn start(
         stop: stopped,
         threads,
     })
+}
+
+fn peers(
+    config: &Config,
+    directory: &Arc<Directory>,
+    inbox: &Arc<Inbox>,
+    snapshots: Snapshots<RealDisk>,
+    runtime: &Handle,
+) -> (Arc<Election>, Arc<Links>) {
+    let connect_timeout = Duration::from_millis(config.election.connect_timeout);
+    let election = Election::new(
+        config.id,
+        connect_timeout,
+        runtime.clone(),
+        inbox.clone(),
+        directory.clone(),
+    );
+    let settings = LinkSettings {
+        connect_timeout,
+        packet: (config.limits.frame * 2).max(PACKET),
+    };
+    let links = Links::new(runtime.clone(), inbox.clone(), settings, snapshots);
+    (election, links)
 }
 
 fn start_threads(

@@ -1,5 +1,5 @@
-//! Slow work that nobody waits for: filling log files ahead, reading the log for learners,
-//! removing old files.
+//! Slow work beside the log: filling log files ahead, removing old files, freeing trees, and
+//! reading the log for learners, each on a thread of its own since a learner waits for it.
 
 use std::io;
 use std::sync::Arc;
@@ -20,8 +20,6 @@ pub(crate) enum Chore {
     Purge(Purge<RealDisk>),
     /// Free a tree.
     Drop(Box<Tree>),
-    /// Anything else.
-    Run(Box<dyn FnOnce() + Send>),
 }
 
 /// Hands chores to their thread.
@@ -75,7 +73,6 @@ fn run(receiver: &Receiver<Chore>, clock: Clock, fill_again: &AtomicU64) {
                 Err(error) => tracing::warn!(%error, "cannot remove old files"),
             },
             Chore::Drop(tree) => drop(tree),
-            Chore::Run(run) => run(),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -104,6 +105,7 @@ fn measure(arguments: &bench::Arguments) -> anyhow::Result<()> {
 
 fn serve(arguments: Serve) -> anyhow::Result<()> {
     start_log(&arguments)?;
+    raise_open_files();
     let config = Config::load(&arguments.config)?;
     let stop = Stop::new();
     stop_on_signals(stop.clone())?;
@@ -113,6 +115,18 @@ fn serve(arguments: Serve) -> anyhow::Result<()> {
         ..Options::default()
     };
     serve::serve(config, options, &stop).context("the member ended")
+}
+
+/// Each client is an open file, and shells allow few of them by default.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the number of open files stays at the shell's limit");
+    }
 }
 
 fn start_log(arguments: &Serve) -> anyhow::Result<()> {

@@ -18,6 +18,7 @@ use crate::log_queue::{Job, LogQueue};
 use crate::peers::links::Links;
 use crate::shared::Shared;
 use crate::snapshots::Snapshooter;
+use crate::vital;
 
 /// Why the log thread, and with it the member, ends.
 #[derive(Debug, thiserror::Error)]
@@ -228,13 +229,18 @@ impl LogThread {
     fn read_for_learner(&self, link: LinkId, after: Zxid, through: Zxid, limit: u64) {
         let reader = self.disk.store.log_reader();
         let inbox = self.shared.inbox.clone();
-        self.chores.push(Chore::Run(Box::new(move || {
+        let started = vital::thread("log reader", move || {
             let entries = read_range(&reader, after, through, limit).map(|entries| {
                 let entries = entries.into_iter();
                 entries.map(Arc::new).collect()
             });
             inbox.zab(Input::LogRead { link, entries });
-        })));
+        });
+        if let Err(error) = started {
+            tracing::warn!(%error, "cannot start a thread to read the log; the learner gets a snapshot");
+            let entries = None;
+            self.shared.inbox.zab(Input::LogRead { link, entries });
+        }
     }
 
     fn fill_ahead(&mut self) {

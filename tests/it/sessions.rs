@@ -43,6 +43,7 @@ fn session_goes_on_at_another_member_with_its_ephemerals() -> anyhow::Result<()>
     assert_eq!(error(&mut first, create("/e", EPHEMERAL))?, 0);
     let mut second = Connection::connect(ensemble.member(2).client, first.session)?;
     assert_eq!(second.session, first.session);
+    assert_eq!(error(&mut second, sync())?, 0);
     assert_eq!(error(&mut second, exists("/e"))?, 0);
     // The member that had the session hears of it when it asks something of the leader.
     first.send(&[create("/late", 0)])?;
@@ -159,5 +160,25 @@ fn answers_come_in_the_order_of_the_requests() -> anyhow::Result<()> {
         // Write and read after it show the same version.
         assert_eq!(stat.stat.version, at as i32 / 2 + 1, "{request:?}");
     }
+    Ok(())
+}
+
+#[test]
+fn connection_outlives_its_members_leader() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "")?;
+    let leader = ensemble.leader(START)?;
+    let follower = if leader == 1 { 2 } else { 1 };
+    let mut client = Connection::connect(ensemble.member(follower).client, SessionId::NONE)?;
+    assert_eq!(error(&mut client, create("/e", EPHEMERAL))?, 0);
+    ensemble.kill(leader)?;
+    // Sent while there is no leader, or to the next one: answered either way, by the same
+    // connection.
+    client.send(&[Request::Ping(())])?;
+    client.receive()?;
+    let next = ensemble.leader(START)?;
+    assert_ne!(next, leader);
+    assert_eq!(error(&mut client, exists("/e"))?, 0);
+    assert_eq!(error(&mut client, create("/after", EPHEMERAL))?, 0);
     Ok(())
 }

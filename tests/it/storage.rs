@@ -126,9 +126,25 @@ fn member_that_lost_its_disk_refuses_until_it_is_told_to_rejoin() -> anyhow::Res
         log.contains("--rejoin"),
         "the message names the way out: {log}"
     );
+    assert_eq!(error(&mut client, exists("/a99"))?, 0, "the others go on");
+    // What --rejoin writes before anything else.
+    let mark = ensemble.member(lost).folder.join("rejoin");
+    std::fs::write(&mark, "")?;
+    ensemble.kill(lost)?;
+    ensemble.start(lost)?;
+    ensemble.leader(START)?;
     let deadline = Instant::now() + START;
-    while error(&mut client, exists("/a99"))? != 0 {
-        ensure!(Instant::now() < deadline, "the others go on");
+    // It serves without a vote first, and once more as a voter: its connections may end between.
+    let is_there = || {
+        let mut reader = Connection::connect(ensemble.member(lost).client, SessionId::NONE)?;
+        error(&mut reader, exists("/a99"))
+    };
+    while is_there().ok() != Some(0) {
+        ensure!(Instant::now() < deadline, "it has what it had lost");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    while mark.exists() {
+        ensure!(Instant::now() < deadline, "synced, it may vote again");
         std::thread::sleep(Duration::from_millis(10));
     }
     Ok(())

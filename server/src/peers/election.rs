@@ -26,6 +26,8 @@ use crate::vital;
 
 /// How long a peer may take to say hello.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a peer that was said hello to may take to dial back.
+const DIALED_BACK_WITHIN: Duration = Duration::from_millis(150);
 /// Peers that no configuration names and that are still answered: joiners and observers. A bound,
 /// since anyone who reaches the port can claim any id.
 const STRANGERS: usize = 64;
@@ -109,7 +111,7 @@ impl Election {
                     let election = self.clone();
                     vital::task(&self.runtime, "election hello", async move {
                         if let Err(error) = election.welcome(stream).await {
-                            tracing::info!(%from, %error, "election connection refused");
+                            tracing::warn!(%from, %error, "election connection refused");
                         }
                     });
                 }
@@ -129,6 +131,10 @@ impl Election {
         let advertised = peer.advertised.clone();
         vital::task(&self.runtime, "election dial", async move {
             let result = election.say_hello(to, advertised).await;
+            if matches!(result, Ok(None)) {
+                // Another hello meanwhile would end the connection that the peer is making.
+                tokio::time::sleep(DIALED_BACK_WITHIN).await;
+            }
             if let Some(peer) = election.peers.lock().by_id.get_mut(&to) {
                 peer.dialing = false;
             }

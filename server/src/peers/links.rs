@@ -28,9 +28,9 @@ use crate::vital;
 const LINGER: Duration = Duration::from_secs(5);
 /// Waits between the attempts to reach a leader: it may not know yet that it leads.
 const DIAL_PAUSES: [u64; 6] = [20, 50, 100, 200, 400, 1000];
-/// Links that are not closed yet: beyond it, new ones are refused. An ensemble has at most a few
-/// hundred members; the rest is somebody else's.
-const LINKS: usize = 1024;
+/// Links that are not closed yet: beyond it, new ones are refused. A leader has one per learner;
+/// the rest is somebody else's.
+const LINKS: usize = 256;
 
 /// All links of this member.
 pub(crate) struct Links {
