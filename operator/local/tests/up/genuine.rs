@@ -150,3 +150,21 @@ fn an_operator_killed_during_the_birth_costs_time_only() {
         up.interrupt();
     }
 }
+
+#[test]
+fn servers_killed_during_their_birth_are_born_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start_genuine(folder.path(), &manifest("demo", 3, "1Gi"));
+    let granted = up.until("the birth is decided", |world| {
+        let status = world.ensemble.status.as_ref();
+        status.is_some_and(|status| status.bootstrap.is_some())
+    });
+    Up::servers(&granted).into_iter().for_each(kill);
+    up.ready(3);
+    let hosts = up.connection_string();
+    runtime().block_on(async {
+        let client = Client::connect(&hosts).await.expect("connected");
+        create(&client, "/app").await;
+    });
+    up.interrupt();
+}

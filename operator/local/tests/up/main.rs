@@ -173,6 +173,45 @@ fn a_volume_of_another_ensemble_is_refused_and_kept() {
 }
 
 #[test]
+fn no_ensemble_is_born_beside_a_volume_that_is_in_use() {
+    let other = tempfile::tempdir().expect("a folder");
+    let up = Up::start(other.path(), &manifest("demo", 1, "1Gi"));
+    up.ready(1);
+    up.interrupt();
+
+    let folder = tempfile::tempdir().expect("a folder");
+    let volume = folder.path().join("volumes/data-demo-0");
+    ensemble::copy(&other.path().join("volumes/data-demo-0"), &volume);
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    up.until("it says so", |world| ensemble::says(world, "ForeignData"));
+    assert_eq!(up.events(), [vec!["birth", "ended"], vec![], vec![]]);
+    up.printed("stalled: ");
+    up.interrupt();
+}
+
+#[test]
+fn a_supervisor_killed_at_any_time_goes_on_where_it_was() {
+    for after in [0, 50, 200, 600, 1200] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+        // Not to wait for anything: the moment of the kill is what is varied.
+        std::thread::sleep(Duration::from_millis(after));
+        kill(up.pid());
+        drop(up);
+        let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+        up.ready(3);
+        let births = |events: Vec<String>| events.iter().filter(|event| *event == "birth").count();
+        let births: Vec<_> = up.events().into_iter().map(births).collect();
+        // A fake that was killed before its first quorum is born again on the same volume.
+        assert!(
+            births.iter().all(|born| (1..=2).contains(born)),
+            "after {after} ms: {births:?}"
+        );
+        up.interrupt();
+    }
+}
+
+#[test]
 fn a_second_supervisor_says_who_holds_the_folder() {
     let folder = tempfile::tempdir().expect("a folder");
     let up = Up::start(folder.path(), &manifest("demo", 1, "1Gi"));
