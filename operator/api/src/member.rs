@@ -166,6 +166,15 @@ impl MemberAddress {
             self.client_port
         )
     }
+
+    /// Whether `server`, what follows `server.N=` in a configuration, is this address. How clients
+    /// reach the member is not looked at.
+    pub fn is_of(&self, server: &str) -> bool {
+        let host = bracketed(&self.host);
+        let own = format!("{host}:{}:{}", self.quorum_port, self.election_port);
+        let rest = server.trim().strip_prefix(&own);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', ';', '|']))
+    }
 }
 
 fn bracketed(host: &str) -> String {
@@ -220,5 +229,9 @@ mod tests {
             address.line(id, Kind::Observer),
             "server.2=[::1]:2888:3888:observer;0.0.0.0:2181"
         );
+        assert!(address.is_of("[::1]:2888:3888:participant;2181"));
+        assert!(address.is_of("[::1]:2888:3888"));
+        assert!(!address.is_of("[::1]:2888:38880"));
+        assert!(!address.is_of("zk-1:2888:3888:participant"));
     }
 }

@@ -205,7 +205,11 @@ fn adopt(
         let report = observed.fresh(*id);
         report.is_some_and(|r| r.cluster_id() == Some(cluster_id) && r.has_followed())
     };
-    let majority = observed.committed_config(cluster_id).is_some_and(|config| {
+    let committed = observed.committed_config(cluster_id);
+    if let Some(config) = &committed {
+        reached_here(cluster_id, config, observed)?;
+    }
+    let majority = committed.is_some_and(|config| {
         !config.weighted && config.voters().filter(known).count() >= config.majority()
     });
     if !majority {
@@ -217,6 +221,31 @@ fn adopt(
         members: Vec::new(),
         predecessors: Vec::new(),
     })
+}
+
+/// Volumes of an ensemble that lives elsewhere, copied or moved here, are not this resource's:
+/// its members would look for each other where they were.
+fn reached_here(
+    cluster_id: &str,
+    config: &EnsembleConfig,
+    observed: &Observed,
+) -> Result<(), Obstacle> {
+    for (id, member) in &config.members {
+        let Some(here) = observed.addresses.get(id) else {
+            continue;
+        };
+        if !here.is_of(&member.server) {
+            return Err(Obstacle::stalled(
+                Reason::ForeignData,
+                format!(
+                    "the volumes are of ensemble {cluster_id}, whose member {id} is at {} and not \
+                     at {}:{}:{}; this resource cannot be it: give it volumes of its own",
+                    member.server, here.host, here.quorum_port, here.election_port
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The decision to grant. Each wanted member reported a blank volume in this pass.

@@ -167,6 +167,14 @@ fn a_minority_of_kept_volumes_waits_for_the_rest() {
 }
 
 #[test]
+fn volumes_of_an_ensemble_that_lives_elsewhere_are_not_adopted() {
+    let mut moved = data_volume(1, "kept", 1);
+    moved.config = moved.config.map(|config| config.replace("zk-1", "other-1"));
+    let volumes = [(1, moved), (2, blank_volume(2)), (3, blank_volume(3))];
+    assert_not_born(&of_volumes(volumes), Reason::ForeignData, true);
+}
+
+#[test]
 fn an_ensemble_that_runs_and_whose_status_was_lost_is_adopted() {
     let (status, obstacle) = begin(&desired(3), &three_serving());
     assert_eq!(
