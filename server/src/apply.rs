@@ -12,6 +12,7 @@ use wire::txn::{Entry, kind};
 use crate::admin::digests::DigestLog;
 use crate::clients::mailbox::{Mail, Mailbox};
 use crate::clients::reads::Reader;
+use crate::clock;
 use crate::metrics::Metrics;
 use crate::routes::{Asker, Routes};
 use crate::shared::Shared;
@@ -51,7 +52,7 @@ impl Applier {
         }
         shared.set_applied(tree.last_zxid());
         drop(tree);
-        shared.metrics.commit_count.inc_by(entries.len() as u64);
+        count_committed(shared, entries);
         self.wake();
         entries.last().map(|entry| entry.zxid())
     }
@@ -165,6 +166,27 @@ impl Applier {
             self.wakes.push(mailbox.clone());
         }
     }
+}
+
+fn count_committed(shared: &Shared, entries: &[Arc<Entry>]) {
+    let metrics = &shared.metrics;
+    let count = entries.len() as u64;
+    let now = clock::wall();
+    for entry in entries {
+        let took = now.saturating_sub(entry.header().time).max(0);
+        metrics.propagation_latency.observe(took as f64);
+    }
+    if shared.leading_since().is_none() {
+        metrics.learner_commit_received_count.inc_by(count);
+        return;
+    }
+    metrics.commit_count.inc_by(count);
+    // A client closes its session by a request, which has a number; the leader needs none.
+    let is_expiry = |entry: &&Arc<Entry>| {
+        entry.header().kind == kind::CLOSE_SESSION && entry.header().cxid == 0
+    };
+    let expired = entries.iter().filter(is_expiry).count();
+    metrics.stale_sessions_expired.inc_by(expired as u64);
 }
 
 fn report(metrics: &Metrics, mismatch: &DigestMismatch) {

@@ -116,9 +116,4 @@ impl Inbox {
             self.room.notify_waiters();
         }
     }
-
-    /// How much waits.
-    pub(crate) fn len(&self) -> usize {
-        self.state.lock().work.len()
-    }
 }

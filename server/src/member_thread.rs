@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use member::{Effect, Input, Member, Role};
+use member::{Effect, Input, Member, Role, Status};
 use wire::config::EnsembleConfig;
 use wire::quorum::{Packet, packet};
 use wire::txn::Entry;
@@ -63,6 +63,7 @@ impl MemberThread {
             self.carry_out();
             self.let_go();
             self.show();
+            self.shared.rounds.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -210,7 +211,16 @@ impl MemberThread {
                 through,
                 limit,
             }),
-            E::Append { entries, mark } => self.log.push(Job::Append { entries, mark }),
+            E::Append { entries, mark } => {
+                let metrics = &self.shared.metrics;
+                let counter = if self.shared.leading_since().is_some() {
+                    &metrics.proposal_count
+                } else {
+                    &metrics.learner_proposal_received_count
+                };
+                counter.inc_by(entries.len() as u64);
+                self.log.push(Job::Append { entries, mark });
+            }
             E::StoreAcceptedEpoch(epoch) => self.log.push(Job::Accepted(epoch)),
             E::StoreCurrentEpoch(epoch) => self.log.push(Job::Current(epoch)),
             E::Truncate { to } => self.log.push(Job::Truncate(to)),
@@ -343,6 +353,13 @@ impl MemberThread {
         self.log.push(Job::Config(Box::new(config)));
     }
 
+    /// The member counts from the moment that it leads, the metric from the process's start.
+    fn count_diffs(&self, before: u64, status: &Status) {
+        let diffs = status.zab.synchronizations.diff;
+        let new = diffs.checked_sub(before).unwrap_or(diffs);
+        self.shared.metrics.diff_count.inc_by(new);
+    }
+
     fn show(&mut self) {
         let now = Instant::now();
         if self
@@ -353,7 +370,12 @@ impl MemberThread {
             return;
         }
         self.state.shown = Some(now);
-        *self.shared.status.write() = Some(self.member.status());
+        let status = self.member.status();
+        let before = self.shared.status.write().replace(status);
+        self.count_diffs(
+            before.map_or(0, |before| before.zab.synchronizations.diff),
+            &status,
+        );
         *self.shared.synced.write() = self.member.synced_members();
     }
 }

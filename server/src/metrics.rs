@@ -1,23 +1,29 @@
 //! What a member counts, by the names that Apache gives it.
 
-use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, Ordering};
+mod summary;
 
-use prometheus::{Histogram, HistogramOpts, IntCounter, Registry};
-use wire::SessionId;
+use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+
+use prometheus::{IntCounter, Registry};
+use wire::{SessionId, Zxid};
+
+pub(crate) use self::summary::Summary;
 
 macro_rules! metrics {
     (
         counters { $( $counter:ident: $counter_help:literal, )* }
-        times { $( $time:ident: $time_help:literal, )* }
+        summaries { $( $summary:ident: $summary_help:literal, )* }
     ) => {
-        /// Counters and times of one member. Gauges are read where they are shown.
+        /// Counters and summaries of one member. Gauges are read where they are shown.
         pub(crate) struct Metrics {
             /// All of them, for `/metrics`.
             pub(crate) registry: Registry,
             /// All requests, for `srvr` and its kin.
             pub(crate) latency: Latency,
+            /// Bytes of the answers to requests.
+            pub(crate) responses: Sizes,
             $( pub(crate) $counter: IntCounter, )*
-            $( pub(crate) $time: Histogram, )*
+            $( pub(crate) $summary: Summary, )*
         }
 
         impl Metrics {
@@ -28,49 +34,56 @@ macro_rules! metrics {
                     registry.register(Box::new($counter.clone()))?;
                 )*
                 $(
-                    let options = HistogramOpts::new(stringify!($time), $time_help)
-                        .buckets(MILLISECONDS.to_vec());
-                    let $time = Histogram::with_opts(options)?;
-                    registry.register(Box::new($time.clone()))?;
+                    let $summary = Summary::new(stringify!($summary), $summary_help)?;
+                    registry.register(Box::new($summary.clone()))?;
                 )*
                 Ok(Self {
                     registry,
                     latency: Latency::default(),
+                    responses: Sizes::default(),
                     $( $counter, )*
-                    $( $time, )*
+                    $( $summary, )*
                 })
+            }
+
+            /// All summaries.
+            pub(crate) fn summaries(&self) -> Vec<&Summary> {
+                vec![$( &self.$summary, )*]
             }
         }
     };
 }
 
-/// Bounds of the times' buckets.
-const MILLISECONDS: [f64; 13] = [
-    0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5,
-];
-
 metrics! {
     counters {
         packets_received: "Requests received from clients",
         packets_sent: "Replies and events sent to clients",
+        bytes_received_count: "Bytes received from clients",
+        response_bytes: "Bytes sent to clients",
         connection_request_count: "Connect requests received",
         connection_rejected: "Connections refused for being too many",
         connection_drop_count: "Connections closed by this member",
         connection_revalidate_count: "Sessions that clients went on with",
         cnxn_closed_without_zk_server_running: "Connections closed while not serving",
         auth_failed_count: "Credentials refused",
-        commit_count: "Transactions applied",
+        proposal_count: "Transactions proposed by this member as the leader",
+        commit_count: "Transactions committed by this member as the leader",
+        learner_proposal_received_count: "Transactions received from a leader",
+        learner_commit_received_count: "Transactions that a leader committed",
         digest_mismatches_count: "Transactions after which the tree is not the leader's",
-        snap_count: "Snapshots sent to learners",
+        diff_count: "Learners brought up to date by what they missed",
+        snap_count: "Learners brought up to date by a snapshot",
+        stale_sessions_expired: "Sessions that ended by their timeout",
         looking_count: "Elections that this member took part in",
         node_created_watch_count: "Events sent for created znodes",
         node_deleted_watch_count: "Events sent for deleted znodes",
         node_changed_watch_count: "Events sent for changed znodes",
         node_children_watch_count: "Events sent for changed children",
     }
-    times {
+    summaries {
         readlatency: "Milliseconds from a read's arrival to its answer",
         updatelatency: "Milliseconds from a write's arrival to its answer",
+        propagation_latency: "Milliseconds from a transaction's making to its applying here",
         fsynctime: "Milliseconds of the log's syncs",
         snapshottime: "Milliseconds of snapshots",
         election_time: "Milliseconds from looking for a leader to having one",
@@ -78,16 +91,16 @@ metrics! {
 }
 
 impl Metrics {
-    /// A read was answered.
-    pub(crate) fn read(&self, milliseconds: u64) {
-        self.readlatency.observe(milliseconds as f64);
-        self.latency.add(milliseconds);
+    /// Reads were answered.
+    pub(crate) fn read(&self, count: u64, milliseconds: u64) {
+        self.readlatency.observe_many(count, milliseconds as f64);
+        self.latency.add(count, milliseconds);
     }
 
     /// A write was answered.
     pub(crate) fn wrote(&self, milliseconds: u64) {
         self.updatelatency.observe(milliseconds as f64);
-        self.latency.add(milliseconds);
+        self.latency.add(1, milliseconds);
     }
 }
 
@@ -102,9 +115,9 @@ pub(crate) struct Latency {
 }
 
 impl Latency {
-    fn add(&self, milliseconds: u64) {
-        self.count.fetch_add(1, Ordering::Relaxed);
-        self.sum.fetch_add(milliseconds, Ordering::Relaxed);
+    fn add(&self, count: u64, milliseconds: u64) {
+        self.count.fetch_add(count, Ordering::Relaxed);
+        self.sum.fetch_add(count * milliseconds, Ordering::Relaxed);
         if milliseconds > self.greatest.load(Ordering::Relaxed) {
             self.greatest.fetch_max(milliseconds, Ordering::Relaxed);
         }
@@ -138,9 +151,48 @@ impl Latency {
     }
 }
 
+/// Last, least and greatest of sizes in bytes.
+pub(crate) struct Sizes([AtomicI64; 3]);
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self([const { AtomicI64::new(-1) }; 3])
+    }
+}
+
+impl Sizes {
+    /// Adds a size.
+    pub(crate) fn add(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let [last, least, greatest] = &self.0;
+        last.store(bytes, Ordering::Relaxed);
+        // Two that race may lose one extreme, until the next one like it.
+        let so_far = least.load(Ordering::Relaxed);
+        if so_far < 0 || bytes < so_far {
+            least.store(bytes, Ordering::Relaxed);
+        }
+        if bytes > greatest.load(Ordering::Relaxed) {
+            greatest.fetch_max(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Last, least, greatest; -1 each before the first.
+    pub(crate) fn read(&self) -> [i64; 3] {
+        [0, 1, 2].map(|at: usize| self.0[at].load(Ordering::Relaxed))
+    }
+
+    /// Forgets all.
+    pub(crate) fn reset(&self) {
+        for size in &self.0 {
+            size.store(-1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// What one connection counts.
-#[derive(Default)]
 pub(crate) struct ConnectionCounters {
+    /// When it was made, milliseconds since 1970.
+    pub(crate) established: i64,
     /// Its session, 0 for none.
     pub(crate) session: AtomicI64,
     /// The session's timeout, milliseconds.
@@ -151,11 +203,57 @@ pub(crate) struct ConnectionCounters {
     pub(crate) sent: AtomicU64,
     /// The last request's number.
     pub(crate) last_xid: AtomicI32,
-    /// The last request's operation.
+    /// The last request's operation, 0 for none.
     pub(crate) last_op: AtomicI32,
+    /// Requests that wait for their answer.
+    pub(crate) queued: AtomicUsize,
+    /// Of its answers.
+    pub(crate) latency: Latency,
+    /// The last answer's zxid.
+    pub(crate) last_zxid: AtomicU64,
+    /// When that was, in the member's milliseconds, and how long it took.
+    pub(crate) last_response: AtomicU64,
+    pub(crate) last_latency: AtomicU64,
 }
 
 impl ConnectionCounters {
+    pub(crate) fn new(established: i64) -> Self {
+        Self {
+            established,
+            session: AtomicI64::default(),
+            timeout: AtomicI32::default(),
+            received: AtomicU64::default(),
+            sent: AtomicU64::default(),
+            last_xid: AtomicI32::new(-1),
+            last_op: AtomicI32::default(),
+            queued: AtomicUsize::default(),
+            latency: Latency::default(),
+            last_zxid: AtomicU64::default(),
+            last_response: AtomicU64::default(),
+            last_latency: AtomicU64::default(),
+        }
+    }
+
+    /// Forgets what it counted.
+    pub(crate) fn reset(&self) {
+        self.received.store(0, Ordering::Relaxed);
+        self.sent.store(0, Ordering::Relaxed);
+        self.last_op.store(0, Ordering::Relaxed);
+        self.last_xid.store(-1, Ordering::Relaxed);
+        self.last_zxid.store(0, Ordering::Relaxed);
+        self.last_response.store(0, Ordering::Relaxed);
+        self.last_latency.store(0, Ordering::Relaxed);
+        self.latency.reset();
+    }
+
+    /// A request was answered at `now`, in the member's milliseconds.
+    pub(crate) fn answered(&self, zxid: Zxid, now: u64, milliseconds: u64) {
+        self.last_zxid.store(zxid.0, Ordering::Relaxed);
+        self.last_response.store(now, Ordering::Relaxed);
+        self.last_latency.store(milliseconds, Ordering::Relaxed);
+        self.latency.add(1, milliseconds);
+    }
+
     pub(crate) fn connected(&self, session: SessionId, timeout: i32) {
         self.session.store(session.0, Ordering::Relaxed);
         self.timeout.store(timeout, Ordering::Relaxed);

@@ -11,6 +11,7 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use txnlog::{Mark, SnapshotWriteError};
 use wire::config::EnsembleConfig;
 
+use crate::admin::http;
 use crate::assembly::{self, Running};
 use crate::boot::{self, BootError, Opened, Vote};
 use crate::config::Config;
@@ -158,6 +159,7 @@ fn end_runtime(runtime: Runtime) {
 }
 
 fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Result<(), ServeError> {
+    let monitors = http::open(&config.admin, runtime);
     let mut opened = boot::open(&config, options.rejoin)?;
     let start = match &options.sidecar {
         Some(socket) => runtime.block_on(async {
@@ -177,6 +179,7 @@ fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Resul
     let ports = Ports::open(&config, &zab_boot.config, options.listeners, runtime)?;
     let running = assembly::start(config, opened, zab_boot, start.cluster_id, stop, runtime)?;
     listen::start(&running, ports, runtime);
+    monitors.get_or_init(|| running.shared.clone());
     if let Some(socket) = options.sidecar {
         let attended = Attended {
             shared: running.shared.clone(),

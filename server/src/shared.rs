@@ -49,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// The tree came from a leader, whose snapshot may be fuzzy.
     pub(crate) has_foreign_snapshot: AtomicBool,
+    /// Counts what the member thread does, to see that it moves.
+    pub(crate) rounds: AtomicU64,
     applied: AtomicU64,
     tree_generation: AtomicU64,
     serving: AtomicU8,
@@ -87,6 +89,7 @@ impl Shared {
             synced: RwLock::default(),
             draining: AtomicBool::new(false),
             has_foreign_snapshot: AtomicBool::new(false),
+            rounds: AtomicU64::new(0),
             applied,
             tree_generation: AtomicU64::new(0),
             serving: AtomicU8::new(Serving::No as u8),

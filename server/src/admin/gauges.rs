@@ -1,11 +1,13 @@
 //! What a member is at this moment, as numbers: gauges of the registry, read when it is asked.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use member::Status;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
 
+use crate::clients::mailbox::Mailbox;
 use crate::shared::Shared;
 
 /// All that gauges are read from, read once for all of them.
@@ -13,6 +15,8 @@ struct Now {
     latency: (u64, f64, u64),
     connections: usize,
     outstanding: usize,
+    /// Last, least and greatest.
+    responses: [i64; 3],
     watches: u64,
     znodes: u64,
     ephemerals: u64,
@@ -30,11 +34,13 @@ impl Now {
         let status = *shared.status.read();
         let uptime = shared.clock.millis();
         let leading = shared.leading_since().zip(status);
+        let outstanding = outstanding(shared);
         let tree = shared.tree.read();
         Self {
             latency: shared.metrics.latency.summary(),
             connections: shared.connections.lock().len(),
-            outstanding: outstanding(shared),
+            outstanding,
+            responses: shared.metrics.responses.read(),
             watches: shared.watches.lock().len(),
             znodes: tree.znode_count(),
             ephemerals: tree.ephemerals_count(),
@@ -61,10 +67,16 @@ impl Now {
     }
 }
 
-/// Requests that wait for the member thread or for their commit.
+/// Requests of all clients that wait for their answer.
 pub(crate) fn outstanding(shared: &Shared) -> usize {
-    let status = *shared.status.read();
-    shared.inbox.len() + status.map_or(0, |status| status.uncommitted)
+    let connections = shared.connections.lock();
+    let queued = |mailbox: &Arc<Mailbox>| mailbox.counters.queued.load(Ordering::Relaxed);
+    connections.values().map(queued).sum()
+}
+
+/// To four digits, as Apache.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 1e4).round() / 1e4
 }
 
 /// A name, what it says, and how it is read; `None` where it has no meaning.
@@ -75,7 +87,7 @@ const GAUGES: &[Row] = &[
     (
         "avg_latency",
         "Milliseconds from request to answer",
-        |now| Some((now.latency.1 * 1e4).round() / 1e4),
+        |now| Some(rounded(now.latency.1)),
     ),
     ("min_latency", "Least of the latencies", |now| {
         Some(now.latency.0 as f64)
@@ -89,6 +101,21 @@ const GAUGES: &[Row] = &[
     ("outstanding_requests", "Requests under way", |now| {
         Some(now.outstanding as f64)
     }),
+    (
+        "last_client_response_size",
+        "Bytes of the last answer",
+        |now| Some(now.responses[0] as f64),
+    ),
+    (
+        "min_client_response_size",
+        "Bytes of the smallest answer",
+        |now| Some(now.responses[1] as f64),
+    ),
+    (
+        "max_client_response_size",
+        "Bytes of the greatest answer",
+        |now| Some(now.responses[2] as f64),
+    ),
     ("uptime", "Milliseconds since the start", |now| {
         Some(now.uptime as f64)
     }),

@@ -1,16 +1,20 @@
-//! `mntr`: the registry's metrics, a line each.
+//! `mntr`: the registry's metrics, a line for each number.
 
 use std::fmt::Write as _;
 
 use prometheus::proto::MetricType;
 
+use super::gauges::rounded;
 use super::texts::{VERSION, mode};
+use crate::metrics::Summary;
 use crate::shared::Shared;
 
 pub(super) fn mntr(shared: &Shared) -> String {
-    let mut out = String::new();
-    let _ = writeln!(out, "zk_version\t{VERSION}");
-    let _ = writeln!(out, "zk_server_state\t{}", mode(shared));
+    let mut out = format!(
+        "zk_version\t{}\nzk_server_state\t{}\n",
+        *VERSION,
+        mode(shared)
+    );
     if !shared.config.standalone
         && let Some(status) = &*shared.status.read()
     {
@@ -32,5 +36,27 @@ pub(super) fn mntr(shared: &Shared) -> String {
             };
         }
     }
+    for summary in shared.metrics.summaries() {
+        summarize(summary, &mut out);
+    }
     out
+}
+
+/// Only the mean is not whole, as Apache's.
+fn summarize(summary: &Summary, out: &mut String) {
+    let name = summary.name();
+    let reading = summary.read();
+    let _ = writeln!(out, "zk_avg_{name}\t{:?}", rounded(reading.mean()));
+    let whole = [
+        ("min", reading.least),
+        ("max", reading.greatest),
+        ("cnt", reading.count as f64),
+        ("sum", reading.sum),
+    ];
+    let shares = summary.quantiles([0.5, 0.95, 0.99, 0.999]);
+    let quantiles = ["p50", "p95", "p99", "p999"].into_iter().zip(shares);
+    let quantiles = quantiles.map(|(key, value)| (key, value.unwrap_or(0.0)));
+    for (key, value) in whole.into_iter().chain(quantiles) {
+        let _ = writeln!(out, "zk_{key}_{name}\t{}", value.round());
+    }
 }

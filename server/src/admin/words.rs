@@ -1,12 +1,16 @@
 //! Four-letter words on the client port: which there are, and who gets an answer.
 
-use super::{monitor, texts};
+use super::{listings, monitor, texts};
+use crate::clients::mailbox::Mailbox;
 use crate::shared::{Serving, Shared};
 
-/// The answer to a word, `None` if these four bytes are none: they are a frame's length then.
-pub(crate) fn answer(word: [u8; 4], shared: &Shared) -> Option<Vec<u8>> {
+/// The answer to a word that came by this connection, `None` if these four bytes are none: they
+/// are a frame's length then.
+pub(crate) fn answer(word: [u8; 4], shared: &Shared, by: &Mailbox) -> Option<Vec<u8>> {
     let word = str::from_utf8(&word).ok()?;
     let (_, answer) = WORDS.iter().find(|(name, _)| *name == word)?;
+    shared.metrics.packets_received.inc();
+    by.counters.received(1);
     if !shared.config.access.words.allow(word) {
         let refusal = format!("{word} is not executed because it is not in the whitelist.\n");
         return Some(refusal.into_bytes());
@@ -31,13 +35,23 @@ enum Answer {
 }
 
 const WORDS: &[(&str, Answer)] = &[
-    ("ruok", Answer::Always(|_| "imok".to_owned())),
-    ("isro", Answer::Always(texts::isro)),
-    ("srvr", Answer::WhileServing(texts::srvr)),
-    ("mntr", Answer::WhileServing(monitor::mntr)),
+    ("conf", Answer::WhileServing(texts::conf)),
+    ("cons", Answer::WhileServing(listings::cons)),
+    ("crst", Answer::WhileServing(listings::crst)),
+    ("dirs", Answer::WhileServing(texts::dirs)),
+    ("dump", Answer::WhileServing(listings::dump)),
+    ("envi", Answer::Always(texts::envi)),
     (
         "hash",
         Answer::WhileServing(|shared| shared.digests.lock().text()),
     ),
+    ("isro", Answer::Always(texts::isro)),
+    ("mntr", Answer::WhileServing(monitor::mntr)),
+    ("ruok", Answer::Always(|_| "imok".to_owned())),
     ("srst", Answer::WhileServing(texts::srst)),
+    ("srvr", Answer::WhileServing(texts::srvr)),
+    ("stat", Answer::WhileServing(texts::stat)),
+    ("wchc", Answer::WhileServing(listings::wchc)),
+    ("wchp", Answer::WhileServing(listings::wchp)),
+    ("wchs", Answer::WhileServing(listings::wchs)),
 ];

@@ -148,6 +148,7 @@ impl Connection {
                 Poll::Ready(Ok(0) | Err(_)) => return Err(Over),
                 Poll::Ready(Ok(n)) => {
                     progress = true;
+                    self.shared.metrics.bytes_received_count.inc_by(n as u64);
                     self.decoder.feed(&scratch.input[..n]);
                     let writes = self.take_frames(out);
                     // Reads that came before them are best served now.
@@ -158,6 +159,7 @@ impl Connection {
             }
         }
         self.serve(out);
+        self.count(out.len());
         match self.flush(cx, out) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(Over),
@@ -197,7 +199,7 @@ impl Connection {
     fn take_frames(&mut self, out: &mut Vec<u8>) -> Writes {
         if self.phase == Phase::Fresh
             && let Some(word) = self.decoder.peek()
-            && let Some(answer) = words::answer(word, &self.shared)
+            && let Some(answer) = words::answer(word, &self.shared, &self.mailbox)
         {
             self.decoder.take_rest();
             out.extend_from_slice(&answer);
@@ -345,7 +347,10 @@ impl Connection {
         if let Some(since) = since {
             let freed = before - self.exchange.bytes();
             self.shared.outstanding.fetch_sub(freed, Ordering::Relaxed);
-            self.shared.metrics.wrote(now.saturating_sub(since));
+            let took = now.saturating_sub(since);
+            self.shared.metrics.wrote(took);
+            self.shared.metrics.responses.add(frame.len());
+            self.answered(took);
             self.sent(1);
         }
     }
@@ -413,9 +418,28 @@ impl Connection {
     fn count_reads(&mut self, served: Served) {
         self.exchange.served(served.count);
         self.sent(served.frames as u64);
-        for _ in 0..served.count {
-            self.shared.metrics.read(served.waited);
+        if let Some((least, greatest)) = served.sizes {
+            let metrics = &self.shared.metrics;
+            metrics.read(served.count as u64, served.waited);
+            metrics.responses.add(least);
+            metrics.responses.add(greatest);
+            self.answered(served.waited);
         }
+    }
+
+    fn answered(&self, took: u64) {
+        let (zxid, now) = (self.shared.applied(), self.shared.clock.millis());
+        self.mailbox.counters.answered(zxid, now, took);
+    }
+
+    /// Counts what goes out in one round, and what waits after it.
+    fn count(&self, bytes: usize) {
+        if bytes > 0 {
+            self.shared.metrics.response_bytes.inc_by(bytes as u64);
+        }
+        let queued = self.exchange.len();
+        let counters = &self.mailbox.counters;
+        counters.queued.store(queued, Ordering::Relaxed);
     }
 
     /// Counts frames on their way to the client.

@@ -10,6 +10,7 @@ use wire::frame::encode_frame;
 use wire::{Acl, Record, SessionId, Zxid};
 
 use crate::clients::reads::Served;
+use crate::clock;
 use crate::metrics::ConnectionCounters;
 
 /// Bytes of mail that a connection may leave unread: a client that takes its events more slowly
@@ -65,7 +66,7 @@ impl Mailbox {
         Self {
             client,
             peer,
-            counters: ConnectionCounters::default(),
+            counters: ConnectionCounters::new(clock::wall()),
             inner: Mutex::default(),
         }
     }

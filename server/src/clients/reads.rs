@@ -24,6 +24,8 @@ pub(crate) struct Served {
     pub(crate) frames: usize,
     /// Milliseconds that the oldest of them waited, counted from its arrival to `now`.
     pub(crate) waited: u64,
+    /// Bytes of the smallest and of the greatest answer to a request, if there was one.
+    pub(crate) sizes: Option<(usize, usize)>,
 }
 
 impl Reader<'_> {
@@ -51,7 +53,11 @@ impl Reader<'_> {
                 } => {
                     served.waited = served.waited.max(now.saturating_sub(since));
                     served.frames += self.catch_up(tree, &request, out);
+                    let start = out.len();
                     self.reply(tree, group, xid, &request, out);
+                    let size = out.len() - start;
+                    let (least, greatest) = served.sizes.unwrap_or((size, size));
+                    served.sizes = Some((least.min(size), greatest.max(size)));
                 }
             }
         }

@@ -1,0 +1,206 @@
+//! Texts of four-letter words that list connections, sessions and watches.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use member::ClientId;
+use tree::Watcher;
+use wire::SessionId;
+use wire::client::OpCode;
+
+use crate::clients::mailbox::Mailbox;
+use crate::shared::Shared;
+
+/// How much of a connection is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Detail {
+    /// As `stat`.
+    Brief,
+    /// As `cons`.
+    Full,
+}
+
+/// A line for each connection, in the order in which they came.
+pub(super) fn connections(shared: &Shared, detail: Detail) -> String {
+    let mut mailboxes: Vec<_> = shared.connections.lock().values().cloned().collect();
+    mailboxes.sort_by_key(|mailbox| mailbox.client.0);
+    let mut out = String::new();
+    for mailbox in mailboxes {
+        connection(&mailbox, detail, &mut out);
+    }
+    out
+}
+
+fn connection(mailbox: &Mailbox, detail: Detail, out: &mut String) {
+    let counters = &mailbox.counters;
+    let session = counters.session.load(Relaxed);
+    let _ = write!(
+        out,
+        " {}[{}](queued={},recved={},sent={}",
+        address(mailbox.peer),
+        // Apache's selector: 1 for a connection that is read, 0 for the one that asks.
+        u8::from(session != 0),
+        counters.queued.load(Relaxed),
+        counters.received.load(Relaxed),
+        counters.sent.load(Relaxed),
+    );
+    if detail == Detail::Full && session != 0 {
+        let _ = write!(
+            out,
+            ",sid={},lop={},est={},to={}",
+            SessionId(session),
+            operation(counters.last_op.load(Relaxed)),
+            counters.established,
+            counters.timeout.load(Relaxed),
+        );
+        if let xid @ 0.. = counters.last_xid.load(Relaxed) {
+            let _ = write!(out, ",lcxid={xid:#x}");
+        }
+        let (least, mean, greatest) = counters.latency.summary();
+        let _ = write!(
+            out,
+            ",lzxid={:#x},lresp={},llat={},minlat={least},avglat={},maxlat={greatest}",
+            counters.last_zxid.load(Relaxed),
+            counters.last_response.load(Relaxed),
+            counters.last_latency.load(Relaxed),
+            mean as u64,
+        );
+    }
+    out.push_str(")\n");
+}
+
+/// As Java prints an address without a name.
+fn address(peer: SocketAddr) -> String {
+    format!(
+        "/{}",
+        SocketAddr::new(peer.ip().to_canonical(), peer.port())
+    )
+}
+
+/// Apache's four letters for an operation.
+fn operation(code: i32) -> &'static str {
+    use OpCode as O;
+    match OpCode::from_code(code) {
+        Some(O::Ping) => "PING",
+        Some(O::CreateSession) => "SESS",
+        Some(O::Multi) => "MULT",
+        Some(O::MultiRead) => "MLTR",
+        Some(O::Create | O::Create2 | O::CreateTtl | O::CreateContainer) => "CREA",
+        Some(O::Delete | O::DeleteContainer) => "DELE",
+        Some(O::SetData) => "SETD",
+        Some(O::Reconfig) => "RECO",
+        Some(O::SetAcl) => "SETA",
+        Some(O::CloseSession) => "CLOS",
+        Some(O::Sync) => "SYNC",
+        Some(O::Check) => "CHEC",
+        Some(O::Exists) => "EXIS",
+        Some(O::GetData) => "GETD",
+        Some(O::SetWatches) => "SETW",
+        Some(O::SetWatches2) => "STW2",
+        Some(O::AddWatch) => "ADDW",
+        Some(O::GetAcl) => "GETA",
+        Some(O::GetChildren | O::GetChildren2) => "GETC",
+        Some(O::GetAllChildrenNumber) => "GETACN",
+        Some(O::CheckWatches) => "CHKW",
+        Some(O::RemoveWatches) => "REMW",
+        Some(O::WhoAmI) => "HOMI",
+        Some(O::GetEphemerals) => "GETE",
+        Some(O::Notification | O::Auth | O::Sasl | O::Error) | None => "NA",
+    }
+}
+
+pub(super) fn cons(shared: &Shared) -> String {
+    connections(shared, Detail::Full) + "\n"
+}
+
+pub(super) fn crst(shared: &Shared) -> String {
+    for mailbox in shared.connections.lock().values() {
+        mailbox.counters.reset();
+    }
+    "Connection stats reset.\n".to_owned()
+}
+
+/// Sessions in the form in which Apache's followers tell them, and who owns which ephemerals.
+pub(super) fn dump(shared: &Shared) -> String {
+    let tree = shared.tree.read();
+    let mut out = format!(
+        "SessionTracker dump:\nGlobal Sessions({}):\n",
+        tree.session_count()
+    );
+    for (session, timeout) in tree.sessions() {
+        let _ = writeln!(out, "{session}\t{timeout}ms");
+    }
+    let owners: Vec<SessionId> = tree.ephemeral_owners().collect();
+    let _ = writeln!(
+        out,
+        "ephemeral nodes dump:\nSessions with Ephemerals ({}):",
+        owners.len()
+    );
+    for owner in owners {
+        let _ = writeln!(out, "{owner}:");
+        for path in tree.ephemerals(owner) {
+            let _ = writeln!(out, "\t{path}");
+        }
+    }
+    out.push_str("Connections dump:\n");
+    out
+}
+
+pub(super) fn wchs(shared: &Shared) -> String {
+    let watches = shared.watches.lock();
+    format!(
+        "{} connections watching {} paths\nTotal watches:{}\n",
+        watches.watcher_count(),
+        watches.path_count(),
+        watches.len()
+    )
+}
+
+pub(super) fn wchc(shared: &Shared) -> String {
+    let mut by_session: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+    for (path, session) in watches(shared) {
+        by_session.entry(session).or_default().push(path);
+    }
+    let mut out = String::new();
+    for (session, paths) in by_session {
+        let _ = writeln!(out, "{session}");
+        for path in paths {
+            let _ = writeln!(out, "\t{path}");
+        }
+    }
+    out + "\n"
+}
+
+pub(super) fn wchp(shared: &Shared) -> String {
+    let mut by_path: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
+    for (path, session) in watches(shared) {
+        by_path.entry(path).or_default().push(session);
+    }
+    let mut out = String::new();
+    for (path, sessions) in by_path {
+        let _ = writeln!(out, "{path}");
+        for session in sessions {
+            let _ = writeln!(out, "\t{session}");
+        }
+    }
+    out + "\n"
+}
+
+/// Who watches what.
+fn watches(shared: &Shared) -> Vec<(String, SessionId)> {
+    let sessions: HashMap<Watcher, SessionId> = {
+        let connections = shared.connections.lock();
+        let session = |(client, mailbox): (&ClientId, &Arc<Mailbox>)| {
+            let session = SessionId(mailbox.counters.session.load(Relaxed));
+            (Watcher(client.0), session)
+        };
+        connections.iter().map(session).collect()
+    };
+    let table = shared.watches.lock();
+    let with_session =
+        |(path, watcher): (&str, Watcher)| Some((path.to_owned(), *sessions.get(&watcher)?));
+    table.iter().filter_map(with_session).collect()
+}
