@@ -8,7 +8,7 @@ use anyhow::{Context, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::raw::Connection;
 use wire::SessionId;
-use wire::client::{AuthPacket, BarePath, CheckVersionRequest, ErrorCode, Request};
+use wire::client::{AuthPacket, BarePath, CheckVersionRequest, CreateRequest, ErrorCode, Request};
 
 use crate::members::{START, Single, ensemble};
 use crate::sessions::{create, error, exists};
@@ -172,6 +172,44 @@ fn ten_thousand_silent_connections_are_cheap() -> anyhow::Result<()> {
     let mut answer = String::new();
     last.read_to_string(&mut answer)?;
     assert_eq!(answer, "imok");
+    Ok(())
+}
+
+#[test]
+fn client_that_takes_no_answers_is_not_served_further() -> anyhow::Result<()> {
+    const SIZE: usize = 100_000;
+    const REQUESTS: usize = 1_000;
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let mut client = Connection::connect(server.client, SessionId::NONE)?;
+    let data = Some(vec![7; SIZE].into());
+    let made = Request::Create(CreateRequest {
+        path: "/big".into(),
+        data,
+        acl: wire::Acl::open(),
+        flags: 0,
+    });
+    assert_eq!(error(&mut client, made)?, 0);
+    let before = resident(server.process.id())?;
+    let get = Request::GetData(wire::client::PathRequest {
+        path: "/big".into(),
+        watch: false,
+    });
+    client.send(&vec![get; REQUESTS])?;
+    let mut other = Connection::connect(server.client, SessionId::NONE)?;
+    for _ in 0..50 {
+        assert_eq!(error(&mut other, exists("/big"))?, 0);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let grown = resident(server.process.id())?.saturating_sub(before);
+    ensure!(
+        grown < 32 << 20,
+        "{grown} bytes for answers that nobody takes"
+    );
+    // It gets all of them once it takes them.
+    for _ in 0..REQUESTS {
+        client.receive()?;
+    }
     Ok(())
 }
 

@@ -182,3 +182,29 @@ fn connection_outlives_its_members_leader() -> anyhow::Result<()> {
     assert_eq!(error(&mut client, create("/after", EPHEMERAL))?, 0);
     Ok(())
 }
+
+#[test]
+fn without_a_quorum_clients_are_let_go_and_with_one_they_come_back() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "maxSessionTimeout=60000")?;
+    let alone = ensemble.member(1).client;
+    let mut client = Connection::connect(alone, SessionId::NONE)?;
+    assert_eq!(error(&mut client, create("/e", EPHEMERAL))?, 0);
+    ensemble.kill(2)?;
+    ensemble.kill(3)?;
+    client.expect_end()?;
+    assert!(Connection::connect(alone, client.session).is_err());
+    assert_eq!(tests::words::mode(alone), None);
+    ensemble.start(2)?;
+    ensemble.leader(START)?;
+    let deadline = Instant::now() + START;
+    let mut client = loop {
+        match Connection::connect(alone, client.session) {
+            Ok(client) => break client,
+            Err(error) => ensure!(Instant::now() < deadline, "{error}"),
+        }
+    };
+    assert_eq!(error(&mut client, sync())?, 0);
+    assert_eq!(error(&mut client, exists("/e"))?, 0);
+    Ok(())
+}
