@@ -11,7 +11,7 @@ use wire::txn::{Entry, kind};
 
 use crate::admin::digests::DigestLog;
 use crate::clients::mailbox::{Mail, Mailbox};
-use crate::clients::reads::Reader;
+use crate::clients::reads::{Limits, Reader};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::routes::{Asker, Routes};
@@ -100,8 +100,12 @@ impl Applier {
                 watcher: Watcher(asker.mailbox.client.0),
             };
             self.frames.clear();
-            let limits = (usize::MAX, shared.clock.millis());
-            let served = reader.serve(tree, group, limits, &mut self.frames);
+            let limits = Limits {
+                reads: usize::MAX,
+                bytes: usize::MAX,
+                now: shared.clock.millis(),
+            };
+            let served = reader.serve(tree, group, &limits, &mut self.frames);
             let frames = &self.frames;
             if asker.mailbox.post(|letters| letters.reads(served, frames)) {
                 self.wakes.push(asker.mailbox.clone());

@@ -19,7 +19,7 @@ use crate::clients::accept::Place;
 use crate::clients::exchange::Exchange;
 use crate::clients::handshake::{self, Wish};
 use crate::clients::mailbox::{Mail, Mailbox};
-use crate::clients::reads::{Reader, Served};
+use crate::clients::reads::{Limits, Reader, Served};
 use crate::clients::requests::Writes;
 use crate::clients::stream::ByteStream;
 use crate::inbox::Work;
@@ -143,7 +143,8 @@ impl Connection {
     fn round(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Over> {
         let out = &mut scratch.output;
         let mut progress = self.has_room() && self.take_mail(out);
-        if self.may_read() {
+        let was_asked = self.may_read();
+        if was_asked {
             match self.stream.poll_read(cx, &mut scratch.input) {
                 Poll::Ready(Ok(0) | Err(_)) => return Err(Over),
                 Poll::Ready(Ok(n)) => {
@@ -160,6 +161,8 @@ impl Connection {
         }
         self.serve(out);
         self.count(out.len());
+        // Room for answers is as good as news: what waited for it is served in another round.
+        progress |= self.unsent.len() + out.len() >= UNSENT_BYTES;
         match self.flush(cx, out) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(Over),
@@ -174,7 +177,8 @@ impl Connection {
                 Poll::Pending => Ok(false),
             };
         }
-        Ok(progress)
+        // A socket that was not asked would not wake this task.
+        Ok(progress || (!was_asked && self.may_read()))
     }
 
     fn may_read(&self) -> bool {
@@ -407,8 +411,12 @@ impl Connection {
                     watches: &shared.watches,
                     watcher: Watcher(self.mailbox.client.0),
                 };
-                let limits = (READS_PER_GUARD, shared.clock.millis());
-                let served = reader.serve(&tree, &group, limits, out);
+                let limits = Limits {
+                    reads: READS_PER_GUARD,
+                    bytes: UNSENT_BYTES,
+                    now: shared.clock.millis(),
+                };
+                let served = reader.serve(&tree, &group, &limits, out);
                 drop(tree);
                 self.count_reads(served);
             }

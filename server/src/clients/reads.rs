@@ -28,18 +28,30 @@ pub(crate) struct Served {
     pub(crate) sizes: Option<(usize, usize)>,
 }
 
+/// When to stop serving, and when it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Parts of a group.
+    pub(crate) reads: usize,
+    /// Bytes in the output.
+    pub(crate) bytes: usize,
+    /// Milliseconds since the member started.
+    pub(crate) now: u64,
+}
+
 impl Reader<'_> {
-    /// Serves at most `limit` reads of a group, in order. The caller holds the tree's guard and
+    /// Serves reads of a group, in order, up to the limits. The caller holds the tree's guard and
     /// has sent all events that belong to what it shows.
     pub(crate) fn serve(
         &self,
         tree: &Tree,
         group: &ReadGroup,
-        (limit, now): (usize, u64),
+        limits: &Limits,
         out: &mut Vec<u8>,
     ) -> Served {
         let mut served = Served::default();
-        while served.count < limit
+        while served.count < limits.reads
+            && out.len() < limits.bytes
             && let Some(read) = group.next()
         {
             served.count += 1;
@@ -51,7 +63,7 @@ impl Reader<'_> {
                     request,
                     since,
                 } => {
-                    served.waited = served.waited.max(now.saturating_sub(since));
+                    served.waited = served.waited.max(limits.now.saturating_sub(since));
                     served.frames += self.catch_up(tree, &request, out);
                     let start = out.len();
                     self.reply(tree, group, xid, &request, out);
