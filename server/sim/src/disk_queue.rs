@@ -70,14 +70,6 @@ impl DiskQueue {
             .any(|job| matches!(job, Job::Install { link: found, .. } if *found == link))
     }
 
-    fn push(&mut self, job: Job, mutation: Option<Mutation>) {
-        let early = mutation == Some(Mutation::EpochBeforeHistory);
-        if early && matches!(job, Job::Current(_)) {
-            self.jobs.push_front(job);
-        } else {
-            self.jobs.push_back(job);
-        }
-    }
 }
 
 /// Whether these acknowledge NEWLEADER: an ACK of an epoch's beginning.
@@ -105,12 +97,20 @@ impl World {
             }
             Effect::Append { entries, mark } => Job::Append { entries, mark },
             Effect::StoreAcceptedEpoch(epoch) => Job::Accepted(epoch),
-            Effect::StoreCurrentEpoch(epoch) => Job::Current(epoch),
+            Effect::StoreCurrentEpoch(epoch) => {
+                self.strike_at_epoch(id);
+                if self.mutation == Some(Mutation::EpochBeforeHistory) {
+                    process.volume.store.store_current(epoch)?;
+                    process.disk.current = epoch;
+                    return Ok(());
+                }
+                Job::Current(epoch)
+            }
             Effect::Truncate { to } => Job::Truncate(to),
             Effect::InstallSnapshot { link, zxid } => Job::Install { link, zxid },
             _ => return Ok(()),
         };
-        process.disk.push(job, self.mutation);
+        process.disk.jobs.push_back(job);
         self.run_disk(id, process)
     }
 

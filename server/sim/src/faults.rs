@@ -22,7 +22,8 @@ impl World {
         self.after(pause, Event::Fault);
         let host = self.some_host();
         match self.rng.u8(..100) {
-            0..25 => self.crash_for_a_while(host),
+            0..15 => self.crash_for_a_while(host),
+            15..25 => self.isolate(host),
             25..30 => {
                 for host in 0..self.hosts.len() {
                     self.crash_for_a_while(host);
@@ -69,6 +70,53 @@ impl World {
         self.crash(host, loses_power);
         let pause = self.rng.u64(10..2_000);
         self.after(pause, Event::Start { host });
+    }
+
+    pub(crate) fn power_loss(&mut self, host: HostId, life: u64) {
+        if self.is_stormy && self.is_alive(host, life) {
+            self.crash(host, true);
+            let pause = self.rng.u64(10..500);
+            self.after(pause, Event::Start { host });
+        }
+    }
+
+    /// One host alone is cut off, and whatever was cut off before is not any more: so outages go
+    /// round, and each quorum is made of others than the last.
+    pub(crate) fn isolate(&mut self, host: HostId) {
+        if !self.is_stormy {
+            return;
+        }
+        self.heal();
+        self.tally.partitions += 1;
+        for other in 0..self.hosts.len() {
+            if other != host {
+                self.network.block(host, other);
+                self.network.block(other, host);
+            }
+        }
+        let side: Vec<bool> = (0..self.hosts.len()).map(|other| other == host).collect();
+        self.note(&("isolate", host));
+        self.break_across(&side);
+        if self.rng.bool() {
+            let pause = self.rng.u64(50..3_000);
+            self.after(pause, Event::Heal);
+        }
+    }
+
+    /// A learner is about to take up a new epoch: a good moment for the power to go, and for its
+    /// leader to vanish soon after.
+    pub(crate) fn strike_at_epoch(&mut self, host: HostId) {
+        if !self.is_stormy || self.rng.u8(..4) > 0 {
+            return;
+        }
+        let life = self.hosts[host].life;
+        let delay = self.rng.u64(..=2 * self.shape.sync.1);
+        self.after(delay, Event::PowerLoss { host, life });
+        if self.rng.bool() {
+            let leader = self.some_host();
+            let delay = delay + self.rng.u64(..300);
+            self.after(delay, Event::Isolate { host: leader });
+        }
     }
 
     /// One of the disk's next operations fails, or the power goes in the middle of it.
@@ -147,7 +195,6 @@ impl World {
         self.heal();
         for host in 0..self.hosts.len() {
             self.hosts[host].slowness = 1;
-            self.hosts[host].stopped_until = self.hosts[host].stopped_until.min(self.now);
             if self.hosts[host].has_faulty_disk {
                 self.crash(host, true);
             }
@@ -175,6 +222,8 @@ impl World {
             for entry in process.disk.unsynced() {
                 if entry.zxid() > process.last() && entry.zxid() <= committed {
                     self.apply_one(&mut process, &entry);
+                    // Its client gets no answer, which is as if the connection had broken.
+                    self.drop_session(&mut process, entry.header().client_id);
                 }
             }
         }

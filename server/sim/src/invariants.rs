@@ -68,7 +68,10 @@ impl Oracle {
     /// A member has applied `entry` behind `after`; `digest` is its tree's.
     pub(crate) fn applied(&mut self, after: Zxid, entry: &Arc<Entry>, digest: u64) -> Verdict {
         self.history.logged(after, std::slice::from_ref(entry))?;
-        self.history.applied(entry.zxid());
+        // Who reads there sees it, so it is as good as acknowledged.
+        if self.history.applied(entry.zxid()) {
+            self.durability.shown(&self.history, entry.zxid())?;
+        }
         self.states.at(entry.zxid(), digest)
     }
 
@@ -78,9 +81,8 @@ impl Oracle {
     }
 
     /// A client was told that its request became this transaction.
-    pub(crate) fn answered(&mut self, zxid: Zxid, session: SessionId, cxid: i32) -> Verdict {
-        self.history.answered(zxid, session, cxid)?;
-        self.durability.answered(&self.history, zxid)
+    pub(crate) fn answered(&self, zxid: Zxid, session: SessionId, cxid: i32) -> Verdict {
+        self.history.answered(zxid, session, cxid)
     }
 
     /// A member leads. True if its history's end was applied by nobody before.

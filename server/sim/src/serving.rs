@@ -207,6 +207,7 @@ impl World {
             // A mutation may have applied it before.
             if entry.zxid() > process.last() {
                 self.apply_one(process, entry);
+                self.answer_write(process, entry);
             }
         }
         process.since_snapshot += entries.len() as u64;
@@ -230,7 +231,6 @@ impl World {
             let detail = format!("{mismatch:?} after {entry:?}");
             self.judge(crate::invariants::violated("state", detail));
         }
-        self.answer_write(process, entry);
     }
 
     fn answer_write(&mut self, process: &mut Process, entry: &Entry) {
@@ -388,6 +388,12 @@ impl World {
                 timeout,
             };
             self.feed_after(id, 0, input);
+        }
+    }
+
+    pub(crate) fn drop_session(&mut self, process: &mut Process, session: SessionId) {
+        if let Some(at) = process.by_session.get(&session).copied() {
+            self.drop_connection(process, at);
         }
     }
 

@@ -77,6 +77,10 @@ pub(crate) enum Event {
     Start { host: HostId },
     /// Something bad happens.
     Fault,
+    /// A member's power goes, if it still lives that life.
+    PowerLoss { host: HostId, life: u64 },
+    /// Nobody sees this host any more.
+    Isolate { host: HostId },
     /// A partition ends.
     Heal,
 }
@@ -274,6 +278,8 @@ impl World {
             } => self.request_arrives(host, life, connection, *request),
             Event::Start { host } => self.start(host),
             Event::Fault => self.fault(),
+            Event::PowerLoss { host, life } => self.power_loss(host, life),
+            Event::Isolate { host } => self.isolate(host),
             Event::Heal => self.heal(),
         }
     }

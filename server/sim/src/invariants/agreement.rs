@@ -59,9 +59,10 @@ impl History {
         }
     }
 
-    pub(super) fn applied(&mut self, zxid: Zxid) {
+    /// True for the first member that applies it.
+    pub(super) fn applied(&mut self, zxid: Zxid) -> bool {
         self.last_applied = self.last_applied.max(zxid);
-        self.applied.insert(zxid);
+        self.applied.insert(zxid)
     }
 
     /// How many transactions some member has applied.

@@ -1,4 +1,5 @@
-//! What a client was told is in every later leader's history, and in the end in every tree.
+//! What a client was told or could read, since a member applied it, is in every later leader's
+//! history, and in the end in every tree.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,19 +11,19 @@ use super::{History, Verdict, violated};
 
 #[derive(Debug, Default)]
 pub(super) struct Durability {
-    answered: BTreeSet<Zxid>,
+    shown: BTreeSet<Zxid>,
     /// Leaders with the history that they began with.
     leaders: Vec<(Epoch, Zxid)>,
 }
 
 impl Durability {
-    pub(super) fn answered(&mut self, history: &History, zxid: Zxid) -> Verdict {
-        self.answered.insert(zxid);
+    pub(super) fn shown(&mut self, history: &History, zxid: Zxid) -> Verdict {
+        self.shown.insert(zxid);
         for (epoch, last) in &self.leaders {
             if *epoch > zxid.epoch() && !history.contains(*last, zxid) {
                 return violated(
                     "durability",
-                    format!("{zxid} is acknowledged, but epoch {epoch} began with {last}"),
+                    format!("{zxid} was applied, but epoch {epoch} began with {last}"),
                 );
             }
         }
@@ -31,13 +32,13 @@ impl Durability {
 
     pub(super) fn leads(&mut self, history: &History, epoch: Epoch, last: Zxid) -> Verdict {
         self.leaders.push((epoch, last));
-        // Of what was acknowledged before, the newest carries the older ones: each was checked
+        // Of what was applied before, the newest carries the older ones: each was checked
         // against the leaders between, and the chain of predecessors is one.
-        let newest = self.answered.range(..epoch.zxid()).next_back();
+        let newest = self.shown.range(..epoch.zxid()).next_back();
         match newest {
             Some(zxid) if !history.contains(last, *zxid) => violated(
                 "durability",
-                format!("{zxid} was acknowledged, but epoch {epoch} begins with {last}"),
+                format!("{zxid} was applied, but epoch {epoch} begins with {last}"),
             ),
             _ => Ok(()),
         }
@@ -45,8 +46,8 @@ impl Durability {
 
     pub(super) fn finish(&self, chain: &[&Arc<Entry>]) -> Verdict {
         let kept: BTreeSet<Zxid> = chain.iter().map(|entry| entry.zxid()).collect();
-        match self.answered.difference(&kept).next() {
-            Some(zxid) => violated("durability", format!("{zxid} was acknowledged and is lost")),
+        match self.shown.difference(&kept).next() {
+            Some(zxid) => violated("durability", format!("{zxid} was applied and is lost")),
             None => Ok(()),
         }
     }
