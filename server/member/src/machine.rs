@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tree::Tree;
 use wire::client::{CreateSessionRequest, Request, Write};
+use wire::config::EnsembleConfig;
 use wire::quorum::{Packet, Revalidated, SessionTimeout, packet};
 use wire::txn::{Entry, kind};
 use wire::{PeerId, Record, SessionId, Zxid};
@@ -43,6 +44,8 @@ pub struct Member {
     /// Timeouts of sessions that were opened or resumed here, as negotiated here.
     timeouts: BTreeMap<SessionId, i32>,
     effects: VecDeque<Effect>,
+    /// The tree was seen to hold the configuration since it was read back.
+    is_config_kept: bool,
     last_handled: Instant,
 }
 
@@ -89,6 +92,7 @@ impl Member {
             refused: BTreeSet::new(),
             timeouts: BTreeMap::new(),
             effects: VecDeque::new(),
+            is_config_kept: false,
             last_handled: now.monotonic,
         };
         // Nothing has been applied or asked yet, so no tree is needed to pass these on.
@@ -126,6 +130,7 @@ impl Member {
                 }
             }
         }
+        self.keep_config(tree);
         self.settle(now, tree);
     }
 
@@ -182,7 +187,7 @@ impl Member {
 
     /// The configuration in force here.
     #[must_use]
-    pub fn config(&self) -> &wire::config::EnsembleConfig {
+    pub fn config(&self) -> &EnsembleConfig {
         self.zab.config()
     }
 
@@ -217,6 +222,22 @@ impl Member {
         self.delivered = last;
         self.timeouts
             .retain(|session, _| tree.session(*session).is_some());
+        self.is_config_kept = false;
+    }
+
+    /// A tree that was read back may be older than the configuration in force, which is in no
+    /// transaction when the first leader of an ensemble made it.
+    fn keep_config(&mut self, tree: &Tree) {
+        if std::mem::replace(&mut self.is_config_kept, true) {
+            return;
+        }
+        let text = String::from_utf8_lossy(tree.config());
+        let kept = text.parse().map_or(0, |kept: EnsembleConfig| kept.version);
+        let config = self.zab.config();
+        if kept < config.version {
+            let config = config.clone();
+            self.effects.push_back(Effect::ConfigCommitted(config));
+        }
     }
 
     /// Carries on until nothing more follows from what was put in.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use member::{Input, LinkId};
+use wire::config::EnsembleConfig;
 use wire::quorum::{Packet, packet};
 use wire::txn::Entry;
 use wire::{Epoch, Zxid};
@@ -26,6 +27,7 @@ enum Job {
     Current(Epoch),
     Truncate(Zxid),
     Install { link: LinkId, zxid: Zxid },
+    Config(Box<EnsembleConfig>),
 }
 
 /// The jobs of one disk. Those in `syncing` are written and become durable together.
@@ -69,7 +71,6 @@ impl DiskQueue {
             .chain(&self.syncing)
             .any(|job| matches!(job, Job::Install { link: found, .. } if *found == link))
     }
-
 }
 
 /// Whether these acknowledge NEWLEADER: an ACK of an epoch's beginning.
@@ -111,6 +112,24 @@ impl World {
             _ => return Ok(()),
         };
         process.disk.jobs.push_back(job);
+        self.run_disk(id, process)
+    }
+
+    /// Keeps the configuration in force, on disk and in the tree.
+    pub(crate) fn keep_config(
+        &mut self,
+        id: HostId,
+        process: &mut Process,
+        config: EnsembleConfig,
+    ) -> Result<(), SimError> {
+        let text = config.to_string();
+        if process.tree.config() != text.as_bytes() {
+            let time = self.clock(id).wall;
+            process
+                .tree
+                .set_initial_config(&text, Zxid(config.version), time);
+        }
+        process.disk.jobs.push_back(Job::Config(Box::new(config)));
         self.run_disk(id, process)
     }
 
@@ -217,9 +236,10 @@ impl World {
                     process.disk.current = epoch;
                     self.see_epochs(id, process);
                 }
-                Job::Truncate(to) => inputs.push(self.truncate(process, to)?),
+                Job::Config(config) => self.hosts[id].config = *config,
+                Job::Truncate(to) => inputs.push(self.truncate(id, process, to)?),
                 Job::Install { link, zxid } => {
-                    inputs.extend(self.install(process, link, zxid)?);
+                    inputs.push(self.install(process, link, zxid)?);
                 }
             }
         }
@@ -234,7 +254,12 @@ impl World {
         self.judge(verdict);
     }
 
-    fn truncate(&mut self, process: &mut Process, to: Zxid) -> Result<zab::Input, SimError> {
+    fn truncate(
+        &mut self,
+        id: HostId,
+        process: &mut Process,
+        to: Zxid,
+    ) -> Result<zab::Input, SimError> {
         let last = process.volume.truncate(to)?;
         self.void_own_snapshot(process);
         match last {
@@ -242,7 +267,7 @@ impl World {
                 process.tree = process.volume.replay()?;
             }
             Some(_) => {}
-            None => process.tree = crate::volume::first_tree(&self.config),
+            None => process.tree = crate::volume::first_tree(&self.hosts[id].config),
         }
         let last = last.unwrap_or(Zxid::ZERO);
         process.bounds.logged = last;
@@ -256,9 +281,9 @@ impl World {
         process: &mut Process,
         link: LinkId,
         zxid: Zxid,
-    ) -> Result<Option<zab::Input>, SimError> {
+    ) -> Result<zab::Input, SimError> {
         let Some(staged) = process.staged.remove(&link) else {
-            return Ok(Some(zab::Input::SnapshotDropped { link }));
+            return Ok(zab::Input::SnapshotDropped { link });
         };
         self.void_own_snapshot(process);
         process.volume.store.install_snapshot(&staged.snapshot)?;
@@ -269,7 +294,7 @@ impl World {
         let verdict = self.oracle.installed(zxid, process.tree.digest());
         self.judge(verdict);
         self.note(&("installed", zxid));
-        Ok(Some(zab::Input::SnapshotInstalled { link, zxid }))
+        Ok(zab::Input::SnapshotInstalled { link, zxid })
     }
 
     fn void_own_snapshot(&mut self, process: &mut Process) {

@@ -243,7 +243,8 @@ impl World {
         let (accepted, current) = process.disk.epochs();
         let _ = process.flush();
         let window = self.shape.window_entries;
-        let Ok(recovered) = Volume::open(&self.hosts[id].disk, &self.config, window) else {
+        let Ok(recovered) = Volume::open(&self.hosts[id].disk, &self.hosts[id].config, window)
+        else {
             self.hosts[id].process = Some(process);
             self.crash(id, true);
             self.after(100, Event::Start { host: id });
@@ -251,7 +252,7 @@ impl World {
         };
         let last = process.last();
         let boot = Boot {
-            config: self.config.clone(),
+            config: self.hosts[id].config.clone(),
             accepted,
             current,
             last,

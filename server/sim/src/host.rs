@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use member::{ClientId, Effect, Input, LinkId, Member, Role};
 use tree::Tree;
 use txnlog::crashing::CrashingDisk;
+use wire::config::EnsembleConfig;
 use wire::{Epoch, PeerId, SessionId, Zxid};
 use zab::Boot;
 
@@ -22,6 +23,8 @@ use crate::world::{Event, World};
 pub(crate) struct Host {
     pub(crate) peer: PeerId,
     pub(crate) disk: CrashingDisk,
+    /// The newest configuration stored.
+    pub(crate) config: EnsembleConfig,
     pub(crate) process: Option<Process>,
     /// Grows with each start.
     pub(crate) life: u64,
@@ -41,10 +44,11 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    pub(crate) fn new(peer: PeerId, seed: u64) -> Self {
+    pub(crate) fn new(peer: PeerId, config: EnsembleConfig, seed: u64) -> Self {
         Self {
             peer,
             disk: CrashingDisk::new(),
+            config,
             process: None,
             life: 0,
             started: 0,
@@ -89,7 +93,7 @@ impl World {
             return;
         }
         let window = self.shape.window_entries;
-        let recovered = match Volume::open(&self.hosts[id].disk, &self.config, window) {
+        let recovered = match Volume::open(&self.hosts[id].disk, &self.hosts[id].config, window) {
             Ok(recovered) => recovered,
             Err(error) => {
                 let peer = self.hosts[id].peer;
@@ -107,7 +111,7 @@ impl World {
         let life = host.life;
         let last = recovered.tree.last_zxid();
         let boot = Boot {
-            config: self.config.clone(),
+            config: host.config.clone(),
             accepted: recovered.accepted,
             current: recovered.current,
             last,
@@ -307,7 +311,7 @@ impl World {
             Effect::Zab(effect) => self.carry_out_zab(id, process, effect)?,
             Effect::Apply(entries) => self.apply(id, process, &entries)?,
             Effect::Role(role) => self.change_role(id, process, role),
-            Effect::ConfigCommitted(_) => {}
+            Effect::ConfigCommitted(config) => self.keep_config(id, process, config)?,
             Effect::Opening {
                 client, session, ..
             } => process.opening(client, session),

@@ -91,7 +91,6 @@ pub(crate) struct World {
     pub(crate) rng: Rng,
     pub(crate) shape: Shape,
     pub(crate) mutation: Option<Mutation>,
-    pub(crate) config: EnsembleConfig,
     pub(crate) hosts: Vec<Host>,
     pub(crate) network: Network,
     pub(crate) channels: Channels,
@@ -115,14 +114,13 @@ impl World {
         let shape = Shape::new(&mut rng);
         let config = ensemble(&shape);
         let hosts = (0..shape.members())
-            .map(|id| Host::new(PeerId(id as i64 + 1), rng.u64(..)))
+            .map(|id| Host::new(PeerId(id as i64 + 1), config.clone(), rng.u64(..)))
             .collect();
         let clients = (0..shape.clients).map(Client::new).collect();
         let mut world = Self {
             now: 0,
             rng,
             mutation,
-            config,
             hosts,
             network: Network::default(),
             channels: Channels::default(),

@@ -25,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) settings: Settings,
     pub(crate) accepted: Epoch,
     pub(crate) current: Epoch,
+    /// The latest epoch that a voter is known to have promised to somebody else.
+    pub(crate) outbid_by: Epoch,
     pub(crate) may_vote: bool,
     pub(crate) log: Log,
     /// In force.
@@ -67,6 +69,7 @@ impl Core {
         let mut core = Self {
             accepted: boot.accepted.max(boot.current).max(boot.last.epoch()),
             current: boot.current,
+            outbid_by: Epoch(0),
             may_vote: boot.may_vote,
             log: Log::new(limits, boot.last, &boot.recent),
             quorum: Quorum::new(&boot.config, None),

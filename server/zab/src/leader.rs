@@ -58,6 +58,9 @@ pub(crate) struct Leader {
     last_proposed: Zxid,
     /// A change of the configuration that is proposed and not committed.
     change: Option<(Zxid, EnsembleConfig)>,
+    /// A voter has promised a later epoch, to a leader that did not come to lead, and cannot
+    /// follow in this one.
+    outbid: bool,
     began: Instant,
     beats: u64,
     next_beat: Instant,
@@ -72,7 +75,7 @@ impl Leader {
     pub(crate) fn start(core: &Core, now: Instant, vote: Vote) -> Self {
         Self {
             progress: Progress::Gathering,
-            epoch: core.accepted.next(),
+            epoch: core.accepted.max(core.outbid_by).next(),
             vote,
             links: BTreeMap::new(),
             gathered: BTreeSet::new(),
@@ -81,6 +84,7 @@ impl Leader {
             initial: core.log.last(),
             last_proposed: core.log.last(),
             change: None,
+            outbid: false,
             began: now,
             beats: 0,
             next_beat: Instant(now.0 + core.beat()),
@@ -202,6 +206,9 @@ impl Leader {
         if self.is_established() {
             self.commit(core)?;
             self.keeps_quorum(core)?;
+            if self.outbid {
+                return Err("a voter has promised a later epoch than this leader's");
+            }
         }
         self.flush(core);
         Ok(())

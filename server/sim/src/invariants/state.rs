@@ -44,6 +44,13 @@ pub(super) fn finish(chain: &[&Arc<Entry>], trees: &[(PeerId, &Tree)]) -> Verdic
             return violated("state", format!("{peer} has {found:?}, not {expected:?}"));
         }
     }
+    let configs: BTreeMap<&[u8], PeerId> = trees
+        .iter()
+        .map(|(peer, tree)| (tree.config(), *peer))
+        .collect();
+    if configs.len() > 1 {
+        return violated("state", format!("configurations differ: {configs:?}"));
+    }
     Ok(())
 }
 

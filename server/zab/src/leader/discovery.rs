@@ -62,6 +62,11 @@ impl Leader {
                 self.gathered.insert(info.peer);
             }
         } else {
+            // Apache shuts such a voter out until the next election, whenever that is.
+            if accepted > self.epoch && !observer && core.quorum().is_voter(info.peer) {
+                core.outbid_by = core.outbid_by.max(accepted);
+                self.outbid = true;
+            }
             self.inform(core, id);
         }
         Ok(())
