@@ -37,10 +37,7 @@ pub(crate) enum ClientEvent {
     /// It shows that it is alive.
     Ping { attempt: u64 },
     /// Something comes by the connection of this attempt.
-    OnConnection {
-        attempt: u64,
-        event: Box<ClientEvent>,
-    },
+    OnConnection { attempt: u64, event: Box<Self> },
     /// Its session is on.
     Connected { session: SessionId, zxid: Zxid },
     /// Its session is no more.
@@ -105,10 +102,10 @@ impl World {
         let current = self.clients[id].attempt;
         match event {
             ClientEvent::Connect { attempt } if attempt == current => self.client_connects(id),
-            ClientEvent::GiveUp { attempt } if attempt == current => {
-                if !self.clients[id].is_connected {
-                    self.client_disconnected(id);
-                }
+            ClientEvent::GiveUp { attempt }
+                if attempt == current && !self.clients[id].is_connected =>
+            {
+                self.client_disconnected(id);
             }
             ClientEvent::Send { attempt } if attempt == current => self.client_sends(id),
             ClientEvent::Ping { attempt } if attempt == current => self.client_pings(id),
@@ -193,10 +190,8 @@ impl World {
                     self.after(0, Event::Client { client: id, event });
                 }
             }
-            ClientEvent::Expired { session } => {
-                if client.session == Some(session) {
-                    client.session = None;
-                }
+            ClientEvent::Expired { session } if client.session == Some(session) => {
+                client.session = None;
             }
             ClientEvent::Answered(answer) => self.client_answered(id, &answer),
             ClientEvent::Disconnected => self.client_disconnected(id),

@@ -141,13 +141,12 @@ impl World {
                 Some(Job::Send { link, packets }) => self.send(id, process, link, packets),
                 Some(job @ Job::Append { .. }) => {
                     process.disk.syncing.push(job);
-                    while let Some(job) = process
-                        .disk
-                        .jobs
-                        .pop_front_if(|job| matches!(job, Job::Append { .. } | Job::Send { .. }))
-                    {
-                        process.disk.syncing.push(job);
-                    }
+                    let jobs = &mut process.disk.jobs;
+                    let others = jobs
+                        .iter()
+                        .position(|job| !matches!(job, Job::Append { .. } | Job::Send { .. }))
+                        .unwrap_or(jobs.len());
+                    process.disk.syncing.extend(jobs.drain(..others));
                     self.write(process)?;
                     self.wait_for_disk(id, process);
                 }

@@ -25,6 +25,8 @@ mod network;
 mod serving;
 mod shape;
 mod tally;
+#[cfg(test)]
+mod tests;
 mod volume;
 mod world;
 

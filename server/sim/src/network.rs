@@ -88,9 +88,11 @@ impl Network {
             return None;
         }
         let pipe = &mut found.pipes[side];
-        pipe.frames
-            .pop_front_if(|(arrival, _)| *arrival <= now)
-            .map(|(_, frame)| frame)
+        let (arrival, _) = pipe.frames.front()?;
+        if *arrival > now {
+            return None;
+        }
+        pipe.frames.pop_front().map(|(_, frame)| frame)
     }
 
     pub(crate) fn forget(&mut self, connection: u64) {

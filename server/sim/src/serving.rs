@@ -168,12 +168,13 @@ impl World {
             let Some(connection) = process.connections.get_mut(&at) else {
                 return;
             };
-            let is_read =
-                |request: &Record| !is_write(request) && !matches!(request, Record::Sync(_));
-            let Some((cxid, request)) = connection
-                .waiting
-                .pop_front_if(|(_, request)| is_read(request))
-            else {
+            let is_read = connection.waiting.front().is_some_and(|(_, request)| {
+                !is_write(request) && !matches!(request, Record::Sync(_))
+            });
+            if !is_read {
+                return;
+            }
+            let Some((cxid, request)) = connection.waiting.pop_front() else {
                 return;
             };
             let who = Caller {

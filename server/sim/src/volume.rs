@@ -81,8 +81,8 @@ impl Volume {
         Ok(Recovered {
             volume,
             tree,
-            accepted: recovered.accepted_epoch.unwrap_or(last.epoch()),
-            current: recovered.current_epoch.unwrap_or(last.epoch()),
+            accepted: recovered.accepted_epoch.unwrap_or_else(|| last.epoch()),
+            current: recovered.current_epoch.unwrap_or_else(|| last.epoch()),
             recent,
         })
     }
