@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use api::ZooKeeperClusterStatus;
-use api::sidecar::{OrderResponse, Term};
+use api::sidecar::{OrderResponse, ServerState, Term};
 use plan::{Converge, Desired, MemberOrder, Plan, Step, plan, validate};
 use tracing::{info, warn};
 
@@ -70,8 +70,13 @@ async fn observe<P: Platform>(
     sidecars: &Sidecars,
 ) -> Result<Seen<P::World>, PlatformError> {
     let mut seen = platform.observe().await?;
-    for (member, report) in sidecars.ask_all(&seen.sidecars).await {
-        seen.observed.members.entry(member).or_default().report = Some(report);
+    for (member, mut report) in sidecars.ask_all(&seen.sidecars).await {
+        let found = seen.observed.members.entry(member).or_default();
+        if let ServerState::Down { exit, .. } = &mut report.status.server {
+            // A sidecar sees that a process is gone, its platform how it went.
+            *exit = exit.take().or_else(|| found.trouble.clone());
+        }
+        found.report = Some(report);
     }
     seen.observed.now = jiff::Timestamp::now();
     Ok(seen)

@@ -102,17 +102,18 @@ async fn run(command: Command) -> Result<(), UpError> {
 
 /// A person at `up` wants to know of trouble only; the parts write everything to their files.
 fn log(command: &Command) {
-    let default = match command {
-        Command::Up(_) | Command::Status { .. } => "warn",
-        _ => "info",
-    };
+    let for_people = matches!(command, Command::Up(_) | Command::Status { .. });
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt()
+        .unwrap_or_else(|_| if for_people { "warn" } else { "info" }.into());
+    let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
-        .init();
+        .with_writer(std::io::stderr);
+    if for_people {
+        log.without_time().with_target(false).init();
+    } else {
+        log.init();
+    }
 }
 
 async fn terminated() {

@@ -106,7 +106,16 @@ pub(crate) async fn keep(
         };
         let settled = started.elapsed() >= SETTLED_AFTER;
         backoff = if settled { Duration::ZERO } else { backoff };
-        warn!(process = recipe.name, exit, wait = ?backoff, log = %recipe.log.display(), "ended");
+        warn!(
+            "{} ended: {exit}; it is started again {}; its log is {}",
+            recipe.name,
+            if backoff.is_zero() {
+                "at once".to_owned()
+            } else {
+                format!("in {backoff:?}")
+            },
+            recipe.log.display()
+        );
         container.state = ContainerState::Waiting;
         container.restarts += 1;
         container.last_exit = Some(exit);

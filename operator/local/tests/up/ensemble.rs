@@ -38,8 +38,11 @@ impl Up {
     /// With servers that only speak the control protocol.
     pub(crate) fn start(state: &Path, text: &str) -> Self {
         let server = Path::new(env!("CARGO_BIN_EXE_local")).with_file_name("examples/fake_server");
+        // Cargo builds it with all tests, but not with one test by name.
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/fake_server.rs");
+        let changed = |path: &Path| fs::metadata(path).and_then(|found| found.modified()).ok();
         assert!(
-            server.exists(),
+            changed(&server) >= changed(Path::new(source)),
             "build it with `cargo build -p local --examples`"
         );
         Self::spawn(state, text, Some(&server))
@@ -315,6 +318,11 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 
 pub(crate) fn kill(pid: u32) {
     signal(pid, Signal::KILL);
+}
+
+/// As a process that hangs.
+pub(crate) fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -6,9 +6,9 @@ mod ensemble;
 mod genuine;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use local::world::{ContainerState, Fault, Request};
+use local::world::{ContainerState, Fault, Request, World};
 
 use crate::ensemble::{Up, alive, eventually, kill, manifest};
 
@@ -169,6 +169,61 @@ fn a_volume_of_another_ensemble_is_refused_and_kept() {
         ["birth", "ended"],
         "it was not started"
     );
+    up.interrupt();
+}
+
+#[test]
+fn a_deleted_pod_ends_in_order_and_is_made_again_on_its_volume() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start(folder.path(), &manifest("demo", 3, "1Gi"));
+    let before = up.ready(3).pods["demo-1"].clone();
+    let (name, uid) = ("demo-1".to_owned(), before.uid.clone());
+    up.ask(&Request::Delete { name, uid });
+    let replaced = |world: &World| {
+        world
+            .pods
+            .get("demo-1")
+            .is_some_and(|p| p.uid != before.uid)
+    };
+    up.until("another is there", replaced);
+    up.ready(3);
+    assert_eq!(up.events()[1], ["birth", "ended", "start"]);
+    let log = fs::read_to_string(folder.path().join("logs/demo-1-sidecar.log")).expect("a log");
+    assert!(
+        log.contains("not drained: a fake obeys nobody"),
+        "the hook ran\n{log}"
+    );
+    up.interrupt();
+}
+
+#[test]
+fn a_pod_that_does_not_end_stays_until_its_grace_is_over() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = manifest("demo", 1, "1Gi") + "  pod:\n    terminationGracePeriodSeconds: 10\n";
+    let up = Up::start(folder.path(), &text);
+    let before = up.ready(1).pods["demo-0"].clone();
+    let ContainerState::Running { pid, .. } = before.server.state else {
+        panic!("not running")
+    };
+    ensemble::freeze(pid);
+    let (name, uid) = ("demo-0".to_owned(), before.uid.clone());
+    let begun = Instant::now();
+    let world = up.ask(&Request::Delete { name, uid });
+    assert!(world.pods["demo-0"].terminating.is_some());
+    let replaced = |world: &World| {
+        world
+            .pods
+            .get("demo-0")
+            .is_some_and(|p| p.uid != before.uid)
+    };
+    up.until("another is there", replaced);
+    assert!(
+        begun.elapsed() >= Duration::from_secs(10),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert!(!alive(pid));
+    up.ready(1);
     up.interrupt();
 }
 
