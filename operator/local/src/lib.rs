@@ -18,6 +18,7 @@ pub mod authority;
 pub mod folder;
 pub mod platform;
 mod pod;
+mod ports;
 mod process;
 pub mod remote;
 mod show;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,8 +19,9 @@ use tracing::{error, info, warn};
 use crate::authority::Authority;
 use crate::folder::{self, Folder};
 use crate::pod::{Blueprint, Event, Programs};
+use crate::ports::Claims;
 use crate::process::{End, Recipe, keep};
-use crate::world::{Container, Due, Fault, Pod, Ports, Probe, Refusal, Request, World};
+use crate::world::{Container, Due, Fault, Pod, Probe, Refusal, Request, World};
 
 /// Where the world is kept, in the state folder.
 const WORLD: &str = "world.json";
@@ -44,6 +44,7 @@ pub(crate) struct Supervisor {
     faults_allowed: bool,
     fault: Fault,
     stale: Option<Arc<World>>,
+    claims: Claims,
     pods: BTreeMap<String, Running>,
     events: (mpsc::UnboundedSender<Event>, mpsc::UnboundedReceiver<Event>),
     shown: watch::Sender<Arc<World>>,
@@ -73,6 +74,11 @@ impl Supervisor {
             None => World::new(manifest.clone()),
         };
         world.put_spec(manifest);
+        let mut claims = Claims::default();
+        let lost = claims.keep(world.ports.values());
+        if !lost.is_empty() {
+            warn!("another `cargo up` has taken ports of this ensemble: {lost:?}; end that one");
+        }
         let (shown, _) = watch::channel(Arc::new(world.clone()));
         let mut supervisor = Self {
             folder,
@@ -83,6 +89,7 @@ impl Supervisor {
             faults_allowed,
             fault: Fault::default(),
             stale: None,
+            claims,
             pods: BTreeMap::new(),
             events: mpsc::unbounded_channel(),
             shown,
@@ -194,8 +201,7 @@ impl Supervisor {
     }
 
     fn carry_out_due(&mut self) {
-        let taken: Vec<_> = self.world.ports.values().copied().collect();
-        for due in self.world.due(|| choose_ports(&taken)) {
+        for due in self.world.due(|| self.claims.choose()) {
             match due {
                 Due::Start(name) => self.start(&name),
                 Due::End(name) => self.end(&name),
@@ -315,11 +321,8 @@ impl Supervisor {
     fn keep_ports(&mut self) {
         let voters = u8::try_from(self.world.ensemble.spec.replicas).unwrap_or_default();
         for member in (0..voters).filter_map(MemberId::voter) {
-            let taken: Vec<_> = self.world.ports.values().copied().collect();
-            self.world
-                .ports
-                .entry(member)
-                .or_insert_with(|| choose_ports(&taken));
+            let ports = self.world.ports.entry(member);
+            ports.or_insert_with(|| self.claims.choose());
         }
     }
 
@@ -347,46 +350,6 @@ impl Supervisor {
             changed
         });
         Ok(())
-    }
-}
-
-/// Ports below those that the kernel gives to outgoing connections, so that a member that is away
-/// does not lose its port to a client.
-const PORTS: std::ops::Range<u16> = 20_000..30_000;
-
-/// Ports that are free now and that no other member has. The client's is, if it can be, the one
-/// after the last member's: it is typed by people.
-fn choose_ports(taken: &[Ports]) -> Ports {
-    let beside = taken.iter().map(|p| p.client + 1).max();
-    let taken: Vec<_> = taken
-        .iter()
-        .flat_map(|p| [p.client, p.quorum, p.election, p.orders, p.plain, p.admin])
-        .collect();
-    // Held together until all are chosen, so that they differ.
-    let mut held: Vec<TcpListener> = Vec::new();
-    let mut free = |port: u16| {
-        let listener = TcpListener::bind(("127.0.0.1", port))
-            .ok()
-            .filter(|_| !taken.contains(&port));
-        listener.map(|listener| held.push(listener)).is_some()
-    };
-    let mut next = |wish: Option<u16>| match wish.filter(|port| free(*port)) {
-        Some(port) => port,
-        None => loop {
-            let [a, b, ..] = *uuid::Uuid::new_v4().as_bytes();
-            let port = PORTS.start + u16::from_be_bytes([a, b]) % (PORTS.end - PORTS.start);
-            if free(port) {
-                return port;
-            }
-        },
-    };
-    Ports {
-        client: next(beside),
-        quorum: next(None),
-        election: next(None),
-        orders: next(None),
-        plain: next(None),
-        admin: next(None),
     }
 }
 

@@ -91,6 +91,21 @@ pub struct Ports {
     pub admin: u16,
 }
 
+impl Ports {
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> [u16; 6] {
+        [
+            self.client,
+            self.quorum,
+            self.election,
+            self.orders,
+            self.plain,
+            self.admin,
+        ]
+    }
+}
+
 /// A pod in small: a sidecar and a server on one volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
