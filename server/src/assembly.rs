@@ -196,6 +196,7 @@ fn settings(config: &Config, recovered: &txnlog::Recovered, ensemble: Option<Str
             window_bytes: WINDOW_BYTES,
             disk_sync_bytes: snapshot_bytes * config.storage.disk_sync_percent / 100,
             ensemble,
+            reconfig: config.access.reconfig,
             standalone: config.standalone,
             seed: boot::random(),
         },

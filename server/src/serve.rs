@@ -213,8 +213,13 @@ struct Start {
 
 fn start_alone(config: &Config, opened: &Opened) -> Result<Start, ServeError> {
     opened.refuse_parked()?;
+    // Where the membership cannot change the file says who the members are, as in Apache.
+    let stored = match config.access.reconfig {
+        true => opened.disk.stored_config()?,
+        false => None,
+    };
     Ok(Start {
-        ensemble: newer(opened.disk.stored_config()?, config.ensemble.clone()),
+        ensemble: newer(stored, config.ensemble.clone()),
         cluster_id: opened.disk.cluster_id()?,
         vote: Vote::AsFound,
         lines: None,

@@ -148,6 +148,7 @@ impl World {
                 window_bytes: 1 << 20,
                 disk_sync_bytes: self.shape.disk_sync_bytes,
                 ensemble: None,
+                reconfig: true,
                 standalone: false,
                 seed: host.seed ^ host.life,
             },

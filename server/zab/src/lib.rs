@@ -79,6 +79,9 @@ pub struct Settings {
     pub disk_sync_bytes: u64,
     /// The ensemble that this member belongs to; a member of another one is refused.
     pub ensemble: Option<String>,
+    /// Whether the membership can change (`reconfigEnabled`); the same on all members. The first
+    /// configuration has a version above 0 only then.
+    pub reconfig: bool,
     /// A single server without peers: it leads at once, in the epoch of its last zxid.
     pub standalone: bool,
     /// Makes an election's choices that a peer's message cannot depend on.

@@ -20,6 +20,12 @@ use crate::{Boot, Channel, Effect, Input, Instant, LinkId, Role, Settings};
 /// earlier, so there are no more than members, and a few that reconnect.
 const LOBBY_LINKS: usize = 1024;
 
+/// The first pause of a member that a leader refused twice, milliseconds; it doubles each time.
+const PAUSE_FIRST: u64 = 10;
+
+/// The longest pause, milliseconds: how long Apache's learners wait between attempts.
+const PAUSE_LONGEST: u64 = 1000;
+
 /// One member's part in election and broadcast. Does no IO and reads no clock.
 ///
 /// Feed it with [`Zab::handle`] and the commands of a leader or a learner; after each call carry
@@ -31,12 +37,17 @@ pub struct Zab {
     state: State,
     /// Learners that came while this member was in an election, which it may win.
     lobby: BTreeMap<LinkId, Early>,
+    /// How often in a row this member found a leader and was not brought up to date by it.
+    in_vain: u32,
+    /// No election before this.
+    pause: Instant,
     now: Instant,
 }
 
 #[derive(Debug)]
 enum State {
-    /// The disk is rewriting the log for a leader that is gone.
+    /// The disk is rewriting the log for a leader that is gone, or leaders keep refusing this
+    /// member and it asks less often.
     Waiting,
     Electing(Election),
     Learning(Box<Learner>),
@@ -57,6 +68,8 @@ impl Zab {
             core: Core::new(settings, boot),
             state: State::Waiting,
             lobby: BTreeMap::new(),
+            in_vain: 0,
+            pause: now,
             now,
         };
         if zab.core.settings.standalone {
@@ -120,6 +133,7 @@ impl Zab {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         match &self.state {
+            State::Waiting if self.pause > self.now => self.pause,
             State::Waiting => Instant(self.now.0 + self.core.settings.tick.max(1)),
             State::Electing(election) => {
                 let lobby = self.lobby.values().map(|early| early.until).min();
@@ -304,7 +318,10 @@ impl Zab {
 
     fn on_tick(&mut self, now: Instant) -> Result<(), &'static str> {
         match &mut self.state {
-            State::Waiting => Ok(()),
+            State::Waiting => {
+                self.look(now);
+                Ok(())
+            }
             State::Electing(election) => {
                 election.on_tick(&mut self.core, now);
                 self.close_lobby(|early| early.until <= now, "no leader yet");
@@ -555,8 +572,15 @@ impl Zab {
     /// Ends the present part and looks for a leader.
     fn leave(&mut self, now: Instant, reason: &'static str) {
         match std::mem::replace(&mut self.state, State::Waiting) {
-            State::Learning(learner) => learner.stop(&mut self.core, reason),
-            State::Leading(leader) => leader.stop(&mut self.core, reason),
+            State::Learning(learner) => {
+                let served = learner.stage == Stage::Serving;
+                learner.stop(&mut self.core, reason);
+                self.back_off(now, served);
+            }
+            State::Leading(leader) => {
+                leader.stop(&mut self.core, reason);
+                self.back_off(now, true);
+            }
             state @ (State::Waiting | State::Electing(_)) => {
                 self.state = state;
                 return;
@@ -566,11 +590,26 @@ impl Zab {
         self.look(now);
     }
 
-    /// Begins an election, unless the disk has to finish something first.
+    /// Keeps a member that leaders refuse from asking them without a pause. One refusal is usual:
+    /// the leader may have been a moment late.
+    fn back_off(&mut self, now: Instant, served: bool) {
+        if served {
+            self.in_vain = 0;
+            return;
+        }
+        self.in_vain = self.in_vain.saturating_add(1);
+        if self.in_vain > 1 {
+            let doublings = (self.in_vain - 2).min(10);
+            self.pause = Instant(now.0 + (PAUSE_FIRST << doublings).min(PAUSE_LONGEST));
+        }
+    }
+
+    /// Begins an election, unless the disk has to finish something first or this member pauses.
     fn look(&mut self, now: Instant) {
-        self.state = match self.core.rewrite {
-            Some(_) => State::Waiting,
-            None => State::Electing(Election::start(&mut self.core, now)),
+        self.state = if self.core.rewrite.is_some() || now < self.pause {
+            State::Waiting
+        } else {
+            State::Electing(Election::start(&mut self.core, now))
         };
     }
 

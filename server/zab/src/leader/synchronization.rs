@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wire::Zxid;
+use wire::config::EnsembleConfig;
 use wire::quorum::{Packet, packet};
 use wire::txn::Entry;
 
@@ -14,6 +15,15 @@ use crate::core::Core;
 use crate::{Effect, LinkId, Role};
 
 impl Leader {
+    /// The first configuration gets its version from the epoch in which it is first in force,
+    /// where the membership can change at all: Apache leaves it at 0 without `reconfigEnabled`,
+    /// and refuses a learner whose version is above its own.
+    fn number(&self, core: &Core, config: &mut EnsembleConfig) {
+        if config.version == 0 && core.settings.reconfig {
+            config.version = self.epoch.zxid().0;
+        }
+    }
+
     /// Where the history ends that a learner gets as committed.
     fn history_end(&self, core: &Core) -> Zxid {
         if self.is_established() {
@@ -130,9 +140,7 @@ impl Leader {
             true => core.config().clone(),
             false => core.newest_config().clone(),
         };
-        if config.version == 0 {
-            config.version = self.epoch.zxid().0;
-        }
+        self.number(core, &mut config);
         let Some(link) = self.links.get_mut(&id) else {
             return;
         };
@@ -195,9 +203,7 @@ impl Leader {
             last: self.initial,
         });
         let mut config = core.newest_config().clone();
-        if config.version == 0 {
-            config.version = self.epoch.zxid().0;
-        }
+        self.number(core, &mut config);
         if core.config_committed(config.clone()) {
             core.emit(Effect::ConfigCommitted(config));
         }

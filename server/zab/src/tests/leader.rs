@@ -121,6 +121,18 @@ fn the_first_configuration_gets_its_version_from_the_first_leader() {
 }
 
 #[test]
+fn where_the_membership_cannot_change_its_version_stays_zero() {
+    let mut zab = elected_with(|settings, boot| {
+        settings.reconfig = false;
+        boot.config.version = 0;
+    });
+    join(&mut zab, FIRST, packet::FOLLOWER_INFO, 1);
+    let effects = after(&mut zab, Input::Synced { mark: 1 });
+    let expected = config(&[1, 2, 3], &[4]);
+    assert_eq!(effects[1], Effect::ConfigCommitted(expected));
+}
+
+#[test]
 fn a_learner_that_knows_more_than_the_leader_is_refused_before_the_epoch_is_settled() {
     for (last, current) in [(z(1, 3), 1), (z(1, 1), 2)] {
         let mut zab = elected_with(|_, _| {});

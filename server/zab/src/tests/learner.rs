@@ -7,7 +7,7 @@ use wire::{Epoch, PeerId, Record, Zxid};
 
 use super::fixture::*;
 use super::world::z;
-use crate::{Effect, Input, Instant, Role};
+use crate::{Effect, Input, Instant, LinkId, Role};
 
 fn up_to_date() -> Packet {
     bare(packet::UP_TO_DATE, Zxid::NONE)
@@ -505,4 +505,37 @@ fn a_stopped_process_does_not_take_its_leader_for_silent() {
     let mut zab = follower();
     zab.handle(Instant(3_600_000), Input::Tick);
     assert_eq!(take(&mut zab), []);
+}
+
+#[test]
+fn a_leader_that_keeps_refusing_is_asked_less_and_less_often() {
+    let mut zab = member(1);
+    let mut now = Instant(0);
+    let pauses = std::array::from_fn(|_| {
+        for (from, state) in [(3, PeerState::Leading), (2, PeerState::Following)] {
+            zab.handle(now, hear(from, vote(state, 3, z(1, 2), 1, 1)));
+        }
+        let link = dialed(&take(&mut zab));
+        zab.handle(now, Input::LinkDialed { link });
+        zab.handle(now, Input::LinkClosed { link });
+        let looks_at_once = take(&mut zab)
+            .iter()
+            .any(|effect| matches!(effect, Effect::SendVote { .. }));
+        if looks_at_once {
+            return 0;
+        }
+        let refused = now;
+        now = zab.deadline();
+        zab.handle(now, Input::Tick);
+        now.0 - refused.0
+    });
+    assert_eq!(pauses, [0, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+}
+
+fn dialed(effects: &[Effect]) -> LinkId {
+    let dialed = effects.iter().find_map(|effect| match effect {
+        Effect::Dial { link, .. } => Some(*link),
+        _ => None,
+    });
+    dialed.expect("two members name a leader")
 }

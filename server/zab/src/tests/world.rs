@@ -59,6 +59,7 @@ pub(crate) fn settings(id: i64) -> Settings {
         window_bytes: 1 << 20,
         disk_sync_bytes: 1 << 20,
         ensemble: None,
+        reconfig: true,
         standalone: false,
         seed: 0,
     }
