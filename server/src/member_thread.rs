@@ -116,6 +116,10 @@ impl MemberThread {
                 }
                 Work::Gone(client) => {
                     self.state.routes.remove(client);
+                    // The connection took its watches with it, but this thread may have served
+                    // a read of its since.
+                    let watcher = tree::Watcher(client.0);
+                    shared.watches.lock().remove_watcher(watcher);
                     continue;
                 }
                 Work::Touched(sessions) => Input::Touched(sessions),

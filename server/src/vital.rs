@@ -23,6 +23,12 @@ impl Drop for Vital {
     }
 }
 
+/// Runs something that the member cannot live without, where it is called.
+pub(crate) fn run<T>(name: &'static str, run: impl FnOnce() -> T) -> T {
+    let _vital = Vital(name);
+    run()
+}
+
 /// Starts a thread that the member cannot live without.
 pub(crate) fn thread(
     name: &'static str,
@@ -30,10 +36,7 @@ pub(crate) fn thread(
 ) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(name.to_owned())
-        .spawn(move || {
-            let _vital = Vital(name);
-            run();
-        })
+        .spawn(move || self::run(name, run))
 }
 
 /// Starts a task that the member cannot live without.

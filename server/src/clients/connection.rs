@@ -120,17 +120,16 @@ impl Connection {
     /// Runs until nothing more can be done now.
     fn advance(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         self.mailbox.register(cx.waker());
-        if let Some(deadline) = &mut self.deadline
-            && deadline.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(());
-        }
         for _ in 0..ROUNDS {
             match self.round(cx, scratch) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.release();
-                    return Poll::Pending;
+                    // After the round, which may have set it.
+                    return match &mut self.deadline {
+                        Some(deadline) => deadline.as_mut().poll(cx),
+                        None => Poll::Pending,
+                    };
                 }
                 Err(Over) => return Poll::Ready(()),
             }

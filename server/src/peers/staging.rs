@@ -11,6 +11,8 @@ use wire::Zxid;
 use wire::snapshot::{Piece, PieceDecoder};
 use zab::LinkId;
 
+use crate::vital;
+
 /// Received snapshots that are complete and durable, by the link that each came by.
 #[derive(Default)]
 pub(crate) struct Staged {
@@ -81,5 +83,7 @@ impl Staging {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    spawn_blocking(work).await.map_err(io::Error::other)?
+    spawn_blocking(move || vital::run("staging", work))
+        .await
+        .map_err(io::Error::other)?
 }
