@@ -41,7 +41,7 @@ async fn answer(
     Json(answer.map(Arc::unwrap_or_clone))
 }
 
-/// The other side of [`serve`].
+/// Asks the supervisor, from another process.
 #[derive(Clone, Debug)]
 pub struct Remote(reqwest::Client);
 

@@ -216,22 +216,26 @@ impl Supervisor {
     }
 
     fn start(&mut self, name: &str) {
-        let root = self.folder.root();
-        let Some(blueprint) = Blueprint::of(&self.world, name, root, &self.programs) else {
-            error!(
-                pod = name,
-                "cannot be made: its set or its ports are unknown"
-            );
-            return;
+        let blueprint = match self.prepare(name) {
+            Ok(blueprint) => blueprint,
+            Err(error) => {
+                error!("{name} cannot be made, and will be tried again: {error:#}");
+                self.world.pods.remove(name);
+                return;
+            }
         };
-        if let Err(error) = blueprint.prepare(&self.authority) {
-            error!(pod = name, error = format!("{error:#}"), "cannot be made");
-            return;
-        }
         info!(pod = name, "starting");
         let (end, ends) = watch::channel(None);
         let task = tokio::spawn(blueprint.run(ends, self.events.0.clone()));
         self.pods.insert(name.to_owned(), Running { end, task });
+    }
+
+    fn prepare(&self, name: &str) -> anyhow::Result<Blueprint> {
+        let root = self.folder.root();
+        let blueprint = Blueprint::of(&self.world, name, root, &self.programs)
+            .context("its set or its ports are unknown")?;
+        blueprint.prepare(&self.authority)?;
+        Ok(blueprint)
     }
 
     fn end(&mut self, name: &str) {

@@ -265,7 +265,8 @@ impl Manifest {
         changes: mpsc::Sender<ZooKeeperCluster>,
     ) {
         let Some(file) = &self.file else { return };
-        let mut seen = modified(file);
+        // It may have changed since it was first read.
+        let mut seen = None;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = modified(file);

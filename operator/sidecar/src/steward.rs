@@ -16,6 +16,7 @@ use api::sidecar::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tracing::{info, warn};
 use wire::control::{self, BootPlan, BootReport, FromServer, MemberStatus, Outcome, ToServer};
 
@@ -26,6 +27,10 @@ use crate::process::Process;
 /// How long an order's answer is awaited before `Accepted` is said instead: below the two seconds
 /// that the operator waits for a sidecar.
 const ANSWER_WITHIN: Duration = Duration::from_millis(1500);
+
+/// A server speaks each second. What one said that has been silent for longer says nothing about
+/// the present: it may hang.
+const SPOKE_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whom the sidecar stands beside.
 #[derive(Clone, Debug)]
@@ -68,7 +73,7 @@ struct Server {
     process: Option<Process>,
     lines: mpsc::Sender<ToServer>,
     told: Told,
-    status: Option<MemberStatus>,
+    status: Option<(Instant, MemberStatus)>,
     answers: BTreeMap<u64, oneshot::Sender<Outcome>>,
 }
 
@@ -81,6 +86,13 @@ enum Told {
     /// To start, as a member of this ensemble.
     Start(String),
     Park(String),
+}
+
+impl Server {
+    fn recent_status(&self) -> Option<MemberStatus> {
+        let (at, status) = self.status.as_ref()?;
+        (at.elapsed() <= SPOKE_WITHIN).then(|| status.clone())
+    }
 }
 
 impl Told {
@@ -152,7 +164,7 @@ impl Steward {
         match line {
             FromServer::Status(status) => {
                 let promised = status.epoch > 0;
-                server.status = Some(status);
+                server.status = Some((Instant::now(), status));
                 // A server that serves has put the id that it was given onto its volume.
                 if let (Told::Start(given), Some(report)) = (&server.told, &mut state.report) {
                     report.cluster_id.get_or_insert_with(|| given.clone());
@@ -198,7 +210,7 @@ impl Steward {
             term: record.term,
             server: state.server_state(),
             volume: state.report.clone(),
-            status: state.server.as_ref().and_then(|s| s.status.clone()),
+            status: state.server.as_ref().and_then(Server::recent_status),
             granted,
             last_order: state.last.clone(),
         }

@@ -348,3 +348,21 @@ async fn a_grant_ends_with_the_first_promise_even_if_the_data_goes_and_the_journ
     assert!(lines.try_recv().is_err(), "it waits to be told to join");
     assert_eq!(steward.waiting(), Some(Waiting::Grant));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_hangs_is_not_reported_as_serving() {
+    let volume = volume();
+    let steward = open(&volume, "uid");
+    let running = BootReport {
+        running: true,
+        ..used("a")
+    };
+    let (connection, _lines) = connect(&steward, running);
+    steward.heard(connection, FromServer::Status(serving()));
+    assert_eq!(steward.status().status, Some(serving()));
+    tokio::time::advance(SPOKE_WITHIN + Duration::from_millis(1)).await;
+    let status = steward.status();
+    assert_eq!((status.server, status.status), (ServerState::Running, None));
+    steward.heard(connection, FromServer::Status(serving()));
+    assert_eq!(steward.status().status, Some(serving()));
+}
