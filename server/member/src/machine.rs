@@ -209,17 +209,24 @@ impl Member {
                     leading.applied(self.applied);
                 }
             }
-            zab::Input::Truncated { last } => self.reloaded(tree, *last),
-            zab::Input::SnapshotInstalled { zxid, .. } => self.reloaded(tree, *zxid),
+            // What was cut may have been logged only.
+            zab::Input::Truncated { last } => {
+                self.applied = self.applied.min(*last);
+                self.delivered = self.delivered.min(*last);
+                self.reloaded(tree);
+            }
+            zab::Input::SnapshotInstalled { zxid, .. } => {
+                self.applied = *zxid;
+                self.delivered = *zxid;
+                self.reloaded(tree);
+            }
             _ => {}
         }
         self.zab.handle(now.monotonic, input);
     }
 
     /// The tree is another one now.
-    fn reloaded(&mut self, tree: &Tree, last: Zxid) {
-        self.applied = last;
-        self.delivered = last;
+    fn reloaded(&mut self, tree: &Tree) {
         self.timeouts
             .retain(|session, _| tree.session(*session).is_some());
         self.is_config_kept = false;
