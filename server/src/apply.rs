@@ -84,7 +84,8 @@ impl Applier {
     /// Serves the reads that a client sent before what is answered next, unless its connection
     /// has.
     pub(crate) fn serve_before(&mut self, shared: &Shared, asker: &Asker) {
-        let tree = shared.tree.read();
+        // A write guard, though nothing is written: the connection may be serving the same reads.
+        let tree = shared.tree.write();
         self.serve(shared, &tree, asker);
         drop(tree);
         self.wake();

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
@@ -172,6 +173,53 @@ fn ten_thousand_silent_connections_are_cheap() -> anyhow::Result<()> {
     let mut answer = String::new();
     last.read_to_string(&mut answer)?;
     assert_eq!(answer, "imok");
+    Ok(())
+}
+
+#[test]
+fn nobody_gets_the_answers_of_a_client_that_left() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let stayers: Vec<_> = (0..4)
+            .map(|number| {
+                let end = &end;
+                scope.spawn(move || stay(server.client, number, end))
+            })
+            .collect();
+        let left = (0..30).try_for_each(|round| leave(server.client, round));
+        end.store(true, Ordering::Relaxed);
+        for stayer in stayers {
+            stayer.join().expect("a stayer panicked")?;
+        }
+        left
+    })
+}
+
+/// Anything else than the answer to its own request is an error.
+fn stay(server: SocketAddr, number: usize, end: &AtomicBool) -> anyhow::Result<()> {
+    let mut stayer = Connection::connect(server, SessionId::NONE)?;
+    let path = format!("/stays{number}");
+    assert_eq!(error(&mut stayer, create(&path, 0))?, 0);
+    while !end.load(Ordering::Relaxed) {
+        assert_eq!(error(&mut stayer, exists(&path))?, 0);
+    }
+    Ok(())
+}
+
+/// Many ask for much, and end all at once as soon as answers come.
+fn leave(server: SocketAddr, round: usize) -> anyhow::Result<()> {
+    let mut leavers = Vec::new();
+    for who in 0..32 {
+        let mut leaver = Connection::connect(server, SessionId::NONE)?;
+        let requests: Vec<_> = (0..32)
+            .map(|number| create(&format!("/left{round}-{who}-{number}"), 0))
+            .collect();
+        leaver.send(&requests)?;
+        leavers.push(leaver);
+    }
+    leavers[0].receive()?;
     Ok(())
 }
 

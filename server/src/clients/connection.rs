@@ -517,7 +517,12 @@ impl Future for Connection {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        SCRATCH.with_borrow_mut(|scratch| self.get_mut().advance(cx, scratch))
+        SCRATCH.with_borrow_mut(|scratch| {
+            let polled = self.get_mut().advance(cx, scratch);
+            // What a connection leaves that ends in the middle is for nobody else.
+            scratch.output.clear();
+            polled
+        })
     }
 }
 

@@ -15,7 +15,8 @@ use wire::{Id, Record, SessionId, Zxid};
 
 /// Reads that nothing of the same client comes between, and answers that need no tree.
 ///
-/// Who serves them takes them out, under a guard of the tree; the guard keeps the other one away.
+/// Who serves them takes them out: the connection under a read guard of the tree, the member thread
+/// under the write guard, so that never both do.
 pub(crate) struct ReadGroup {
     /// Whose.
     pub(crate) session: SessionId,
