@@ -606,7 +606,9 @@ impl Member {
         {
             leading.ask(now, tree, origin, ask);
         }
+        // A tick is time enough to take in what came meanwhile.
         if let Some(since) = leading.proof_needed()
+            && now.monotonic.0 >= since.0 + self.settings.zab.tick
             && self.zab.quorum_heard_since(since)
         {
             leading.trust();
@@ -633,3 +635,6 @@ impl Member {
         !is_idle
     }
 }
+
+#[cfg(test)]
+mod tests;
