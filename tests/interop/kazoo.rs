@@ -26,7 +26,7 @@ pub(crate) fn recipes(setting: &Setting) -> anyhow::Result<()> {
     let mut command = Command::new(&setting.python);
     command
         .arg(script)
-        .arg(ensemble.connect_string())
+        .arg(leader_first(&ensemble, leader))
         .arg(&ready)
         .arg(&killed);
     let mut kazoo = Process::start(&mut command, &log)?;
@@ -48,4 +48,11 @@ pub(crate) fn recipes(setting: &Setting) -> anyhow::Result<()> {
     ensemble.start(leader)?;
     ensemble.leader(LIMIT)?;
     Ok(())
+}
+
+fn leader_first(ensemble: &Ensemble, leader: i64) -> String {
+    let others = ensemble.members.iter().filter(|member| member.id != leader);
+    let mut addresses = vec![ensemble.member(leader).client.to_string()];
+    addresses.extend(others.map(|member| member.client.to_string()));
+    addresses.join(",")
 }

@@ -1,6 +1,7 @@
 """kazoo's recipes on an ensemble whose leader is killed in the middle.
 
-Arguments: servers, a file to write when the leader may be killed, a file that says it is dead.
+Arguments: servers with the leader first, a file to write when the leader may be killed, a file
+that says it is dead.
 Ends with status 0 if everything that was promised holds.
 """
 
@@ -17,8 +18,8 @@ LIMIT = 60
 states = []
 
 
-def client():
-    made = KazooClient(hosts=servers, timeout=10, connection_retry={"max_tries": -1}, command_retry={"max_tries": -1})
+def client(first_server):
+    made = KazooClient(hosts=servers, randomize_hosts=not first_server, timeout=10, connection_retry={"max_tries": -1}, command_retry={"max_tries": -1})
     made.add_listener(states.append)
     made.start(timeout=LIMIT)
     return made
@@ -29,7 +30,8 @@ def wait_for(event, what):
         raise SystemExit(f"gave up waiting: {what}")
 
 
-first, second = client(), client()
+# The first is attached to the leader.
+first, second = client(True), client(False)
 sessions = [first.client_id[0], second.client_id[0]]
 
 # Znodes and watches.
@@ -113,6 +115,7 @@ second.sync("/recipes")
 for path, data in acknowledged.items():
     assert second.get(path)[0] == data, f"{path} was acknowledged and is lost"
 assert [first.client_id[0], second.client_id[0]] == sessions, "a session id changed"
+assert KazooState.SUSPENDED in states, states
 assert KazooState.LOST not in states, states
 assert second.get("/recipes/ephemeral")[1].czxid == ephemeral.czxid, "the ephemeral was made anew"
 assert lock.is_acquired and not contender.acquire(blocking=False), "the lock was lost"
