@@ -210,6 +210,7 @@ impl World {
             }
         }
         self.hosts[id].process = Some(process);
+        self.feed_now(id, zab::Input::SnapshotPassing { link });
     }
 
     /// Takes what has arrived at an end of a connection.
@@ -275,8 +276,11 @@ impl World {
         let Some((_, staging)) = &mut link.staging else {
             return;
         };
+        let link_id = end.link;
         match staging.take(bytes) {
-            Ok(None) => {}
+            Ok(None) => {
+                self.feed_now(end.host, zab::Input::SnapshotPassing { link: link_id });
+            }
             Ok(Some(staged)) => {
                 let snap = link.staging.take().map(|(snap, _)| snap);
                 process.staged.insert(end.link, staged);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -190,7 +190,56 @@ impl Links {
         let (from, to) = stream.into_split();
         tokio::select! {
             result = self.receive(id, from) => result,
-            result = send(queue, to) => result,
+            result = self.send_queue(id, queue, to) => result,
+        }
+    }
+
+    async fn send_queue(
+        &self,
+        id: LinkId,
+        queue: &LinkQueue,
+        mut to: OwnedWriteHalf,
+    ) -> io::Result<()> {
+        loop {
+            match queue.next().await {
+                Ok(Outgoing::Bytes(bytes)) => to.write_all(&bytes).await?,
+                Ok(Outgoing::Stream(pieces)) => self.send_pieces(id, pieces, &mut to).await?,
+                Err(end) => {
+                    to.shutdown().await?;
+                    return match end {
+                        crate::peers::link_queue::End::Asked => Ok(()),
+                        crate::peers::link_queue::End::Overflow => {
+                            Err(io::Error::other("the peer takes too little"))
+                        }
+                    };
+                }
+            }
+        }
+    }
+
+    /// Sends a snapshot, and lets the state machine know that it goes on.
+    async fn send_pieces(
+        &self,
+        id: LinkId,
+        mut pieces: mpsc::Receiver<Piece>,
+        to: &mut OwnedWriteHalf,
+    ) -> io::Result<()> {
+        let mut told = Instant::now();
+        loop {
+            match pieces.recv().await {
+                Some(Piece::Bytes(bytes)) => to.write_all(&bytes).await?,
+                Some(Piece::End) => return Ok(()),
+                None => return Err(io::Error::other("the snapshot could not be sent")),
+            }
+            self.tell_passing(id, &mut told);
+        }
+    }
+
+    /// Says now and then that a snapshot is passing.
+    fn tell_passing(&self, id: LinkId, told: &mut Instant) {
+        if told.elapsed() >= PASSING_EVERY {
+            *told = Instant::now();
+            self.inbox.zab(Input::SnapshotPassing { link: id });
         }
     }
 
@@ -230,6 +279,7 @@ impl Links {
     ) -> io::Result<()> {
         let mut staging = Staging::begin(&self.snapshots, snap.zxid, self.settings.packet).await?;
         let mut arrived = decoder.take_rest();
+        let mut told = Instant::now();
         loop {
             let rest;
             (staging, rest) = staging.take(arrived).await?;
@@ -242,6 +292,7 @@ impl Links {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             arrived = buffer.freeze();
+            self.tell_passing(id, &mut told);
         }
         let staged = staging.finish().await?;
         tracing::info!(link = id.0, bytes = staged.bytes(), "received a snapshot");
@@ -250,32 +301,10 @@ impl Links {
     }
 }
 
+/// How often a passing snapshot is told of: more often than the shortest tick in use.
+const PASSING_EVERY: Duration = Duration::from_millis(20);
 /// Bytes of a snapshot taken from a socket at once.
 const STREAM_READ: usize = 1 << 20;
-
-async fn send(queue: &LinkQueue, mut to: OwnedWriteHalf) -> io::Result<()> {
-    loop {
-        match queue.next().await {
-            Ok(Outgoing::Bytes(bytes)) => to.write_all(&bytes).await?,
-            Ok(Outgoing::Stream(mut pieces)) => loop {
-                match pieces.recv().await {
-                    Some(Piece::Bytes(bytes)) => to.write_all(&bytes).await?,
-                    Some(Piece::End) => break,
-                    None => return Err(io::Error::other("the snapshot could not be sent")),
-                }
-            },
-            Err(end) => {
-                to.shutdown().await?;
-                return match end {
-                    crate::peers::link_queue::End::Asked => Ok(()),
-                    crate::peers::link_queue::End::Overflow => {
-                        Err(io::Error::other("the peer takes too little"))
-                    }
-                };
-            }
-        }
-    }
-}
 
 fn invalid(error: wire::DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)

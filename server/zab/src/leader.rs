@@ -164,6 +164,13 @@ impl Leader {
         }
     }
 
+    /// A learner is not silent, though it says nothing.
+    pub(crate) fn hear(&mut self, link: LinkId) {
+        if let Some(link) = self.links.get_mut(&link) {
+            link.heard = self.beats;
+        }
+    }
+
     /// Takes in what a learner says.
     pub(crate) fn on_packets(&mut self, core: &mut Core, link: LinkId, packets: Vec<Packet>) {
         for packet in packets {

@@ -213,6 +213,13 @@ impl Learner {
         }
     }
 
+    /// The leader is not silent, though it says nothing.
+    pub(crate) fn hear(&mut self, link: LinkId) {
+        if link == self.link {
+            self.heard = self.beats;
+        }
+    }
+
     /// Takes in what the leader says.
     pub(crate) fn on_packets(
         &mut self,

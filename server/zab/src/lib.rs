@@ -186,6 +186,12 @@ pub enum Input {
         /// The link that it came by.
         link: LinkId,
     },
+    /// More of a snapshot has passed by this link, out or in: however long the whole takes, the
+    /// peer is not silent. Given at least once a tick while it passes.
+    SnapshotPassing {
+        /// The link.
+        link: LinkId,
+    },
     /// [`Effect::ReadLog`] is done.
     LogRead {
         /// The link that it is for.

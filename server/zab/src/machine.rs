@@ -109,6 +109,14 @@ impl Zab {
             Input::Truncated { last } => self.on_truncated(now, last),
             Input::SnapshotInstalled { link, zxid } => self.on_installed(now, link, zxid),
             Input::SnapshotDropped { link } => self.on_dropped(now, link),
+            Input::SnapshotPassing { link } => {
+                match &mut self.state {
+                    State::Leading(leader) => leader.hear(link),
+                    State::Learning(learner) => learner.hear(link),
+                    State::Waiting | State::Electing(_) => {}
+                }
+                Ok(())
+            }
             Input::LogRead { link, entries } => {
                 if let State::Leading(leader) = &mut self.state {
                     leader.on_log_read(&mut self.core, link, entries.as_deref());

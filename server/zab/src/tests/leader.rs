@@ -369,6 +369,51 @@ fn a_quorum_that_is_silent_for_sync_limit_is_lost() {
 }
 
 #[test]
+fn a_voter_that_promised_a_later_epoch_is_let_in_by_another_election() {
+    let late = LinkId(20);
+    let introduced = |kind, id| {
+        let mut zab = leader();
+        after(&mut zab, Input::LinkAccepted { link: late });
+        after(&mut zab, packets(late, vec![introduction(kind, id, 9)]));
+        zab
+    };
+    assert_eq!(introduced(packet::FOLLOWER_INFO, 2).role(), Role::Looking);
+    let observed = introduced(packet::OBSERVER_INFO, 4).role();
+    assert!(matches!(observed, Role::Leading { .. }));
+}
+
+#[test]
+fn a_learner_is_not_silent_while_a_snapshot_passes() {
+    let mut zab = leader();
+    let mut now = Instant(0);
+    while now < Instant(2_000) {
+        now = zab.deadline();
+        zab.handle(now, Input::SnapshotPassing { link: FIRST });
+        zab.handle(now, Input::Tick);
+    }
+    let effects = take(&mut zab);
+    assert_eq!(closed(&effects, FIRST), None);
+    assert_eq!(closed(&effects, SECOND), Some("silent for syncLimit"));
+}
+
+#[test]
+fn a_sync_is_answered_behind_the_commit_that_it_waits_for() {
+    let mut zab = leader();
+    let (first, second) = (z(2, 1), z(2, 2));
+    zab.propose(Instant(0), entries(&[first, second]));
+    take(&mut zab);
+    let sync = bare(packet::SYNC, Zxid::ZERO);
+    zab.send_to_learner_behind(FIRST, first, sync.clone());
+    assert_eq!(take(&mut zab), []);
+    after(&mut zab, packets(FIRST, vec![ack(first), ack(second)]));
+    let effects = after(&mut zab, packets(SECOND, vec![ack(first), ack(second)]));
+    let answered = vec![commit(first), sync.clone(), commit(second)];
+    assert!(effects.contains(&send(FIRST, answered)), "{effects:?}");
+    zab.send_to_learner_behind(FIRST, second, sync.clone());
+    assert_eq!(take(&mut zab), [send(FIRST, vec![sync])]);
+}
+
+#[test]
 fn a_leader_pings_and_knows_who_has_answered_since_when() {
     let mut zab = leader();
     assert!(!zab.quorum_heard_since(Instant(0)));
