@@ -272,13 +272,20 @@ impl SidecarStatus {
     }
 
     /// It promised something to a leader at least once: an ensemble that includes it may exist.
-    pub fn has_followed(&self) -> bool {
-        let on_disk = self.volume.as_ref().is_some_and(|v| {
-            !v.empty || v.accepted_epoch > 0 || v.current_epoch > 0 || v.last_zxid > 0
-        });
+    /// The snapshot that a first member writes before its first election promises nothing.
+    pub fn has_promised(&self) -> bool {
+        let on_disk = self
+            .volume
+            .as_ref()
+            .is_some_and(|v| v.accepted_epoch > 0 || v.current_epoch > 0 || v.last_zxid > 0);
         on_disk
             || self.status.as_ref().is_some_and(|s| s.epoch > 0)
             || self.committed_config().is_some()
+    }
+
+    /// It may have promised something, or holds data of whatever kind: nobody is born over it.
+    pub fn has_followed(&self) -> bool {
+        self.has_promised() || self.volume.as_ref().is_some_and(|v| !v.empty)
     }
 }
 

@@ -312,13 +312,14 @@ fn nobody_surplus(desired: &Desired, claims: &[(MemberId, Claim)]) -> Result<(),
     ))
 }
 
-/// Each first member reports in this pass, from its granted volume, and none has followed.
+/// Each first member reports in this pass, from its granted volume, and none has promised a leader
+/// anything. One that was killed before its grant may find another with its first snapshot.
 pub fn untouched(observed: &Observed, birth: &BootstrapStatus) -> bool {
     birth.members.iter().all(|born| {
         observed.fresh(born.id).is_some_and(|report| {
             report.volume_is_current()
                 && report.volume_id() == Some(&born.volume_id)
-                && !report.has_followed()
+                && !report.has_promised()
         })
     })
 }

@@ -276,6 +276,15 @@ fn a_grant_is_repeated_to_the_same_volumes_only_while_none_has_followed() {
     one_followed.members.insert(id(3), waiting(3, followed));
     assert_eq!(told(&one_followed), [0u8; 0]);
 
+    // The others were killed before their grant; the third has written its first snapshot.
+    let mut one_begun = three_blank();
+    let begun = BootReport {
+        empty: false,
+        ..with_cluster("fresh", blank_volume(3))
+    };
+    one_begun.members.insert(id(3), waiting(3, begun));
+    assert_eq!(told(&one_begun), [1, 2]);
+
     let mut one_replaced = three_blank();
     let replaced = BootReport {
         volume_id: "v9".to_owned(),
