@@ -16,7 +16,7 @@ use crate::mutation::Mutation;
 use crate::network::HostId;
 use crate::shape::between;
 use crate::volume::OwnSnapshot;
-use crate::world::{Event, World};
+use crate::world::{Event, World, host_of};
 
 /// One thing to do.
 #[derive(Debug)]
@@ -99,7 +99,8 @@ impl World {
             Effect::Append { entries, mark } => Job::Append { entries, mark },
             Effect::StoreAcceptedEpoch(epoch) => Job::Accepted(epoch),
             Effect::StoreCurrentEpoch(epoch) => {
-                self.strike_at_epoch(id);
+                let leader = process.member.status().zab.leader.map(host_of);
+                self.strike_at_epoch(id, leader);
                 if self.mutation == Some(Mutation::EpochBeforeHistory) {
                     process.volume.store.store_current(epoch)?;
                     process.disk.current = epoch;

@@ -23,7 +23,8 @@ impl World {
         let host = self.some_host();
         match self.rng.u8(..100) {
             0..15 => self.crash_for_a_while(host),
-            15..25 => self.isolate(host),
+            15..20 => self.isolate(host),
+            20..25 => self.rotate_outage(host),
             25..30 => {
                 for host in 0..self.hosts.len() {
                     self.crash_for_a_while(host);
@@ -103,18 +104,36 @@ impl World {
         }
     }
 
-    /// A learner is about to take up a new epoch: a good moment for the power to go, and for its
-    /// leader to vanish soon after.
-    pub(crate) fn strike_at_epoch(&mut self, host: HostId) {
-        if !self.is_stormy || self.rng.u8(..4) > 0 {
+    /// One host after the other is cut off, while the disks of the others are slow: what the
+    /// first one proposed alone it brings back to a quorum in which the second one is missing.
+    fn rotate_outage(&mut self, first: HostId) {
+        self.isolate(first);
+        let second = self.rng.usize(..self.hosts.len());
+        let pause = self.rng.u64(20..=self.shape.tick * 8);
+        self.after(pause, Event::Isolate { host: second });
+        for host in 0..self.hosts.len() {
+            if host != first && self.rng.bool() {
+                self.hosts[host].slowness = *choose(&mut self.rng, &[1, 5, 30]);
+            }
+        }
+    }
+
+    /// A member is about to take up a new epoch under this leader: a good moment for the power to
+    /// go, and for the leader to vanish soon after.
+    pub(crate) fn strike_at_epoch(&mut self, host: HostId, leader: Option<HostId>) {
+        if !self.is_stormy || self.rng.u8(..3) > 0 {
             return;
         }
         let life = self.hosts[host].life;
-        let delay = self.rng.u64(..=2 * self.shape.sync.1);
+        let delay = self
+            .rng
+            .u64(..=self.shape.sync.1 * self.hosts[host].slowness);
         self.after(delay, Event::PowerLoss { host, life });
-        if self.rng.bool() {
-            let leader = self.some_host();
-            let delay = delay + self.rng.u64(..300);
+        if let Some(leader) = leader
+            && leader != host
+            && self.rng.u8(..3) > 0
+        {
+            let delay = delay + self.rng.u64(..200);
             self.after(delay, Event::Isolate { host: leader });
         }
     }
