@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tracing::{debug, warn};
 
 use crate::metrics::Metrics;
 use crate::platform::{Platform, PlatformError};
 use crate::reconcile::{Leadership, PassError, reconcile};
-use crate::sidecars::Sidecars;
+use crate::sidecars::Orders;
 
 /// Shortest wait between two passes that changed nothing, and after a conflict.
 const SHORTEST_WAIT: Duration = Duration::from_millis(50);
@@ -20,15 +21,16 @@ const FIRST_RETRY: Duration = Duration::from_millis(500);
 const LONGEST_RETRY: Duration = Duration::from_secs(30);
 
 /// Reconciles one ensemble until `shutdown` resolves or another operator leads. `at_rest` is the
-/// longest wait between two passes.
+/// longest wait between two passes; `wake` ends a wait early.
 ///
 /// # Errors
 /// [`PassError::Superseded`] only; every other failure is logged and tried again.
-pub async fn drive<P: Platform>(
+pub async fn drive<P: Platform, O: Orders>(
     platform: &P,
-    sidecars: &Sidecars,
+    sidecars: &O,
     metrics: &Metrics,
     at_rest: Duration,
+    wake: &Notify,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), PassError> {
     let mut lead = Leadership::default();
@@ -61,6 +63,7 @@ pub async fn drive<P: Platform>(
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = wake.notified() => {}
             () = &mut shutdown => return Ok(()),
         }
     }

@@ -13,7 +13,9 @@
 //! It knows neither ZooKeeper's protocols nor anybody's data: sidecars tell it what there is.
 
 pub mod drive;
+pub mod kubernetes;
 pub mod metrics;
+pub mod notices;
 pub mod platform;
 pub mod reconcile;
 pub mod sidecars;

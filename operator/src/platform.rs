@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::IpAddr;
 
 use api::{MemberId, ZooKeeperCluster, ZooKeeperClusterStatus};
 use plan::{Converge, Desired, Observed, Step};
@@ -37,6 +38,27 @@ pub trait Platform: Sync {
         seen: &Seen<Self::World>,
         step: &Step,
     ) -> impl Future<Output = Result<(), PlatformError>> + Send;
+
+    /// Tells people what changed, where the platform has a place for that. Best effort: what is
+    /// lost stands in the status as well.
+    fn announce(
+        &self,
+        _seen: &Seen<Self::World>,
+        _notices: &[Notice],
+    ) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+}
+
+/// Something that people look for in a list of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// Something is wrong.
+    pub warning: bool,
+    /// In one word, for programs.
+    pub reason: String,
+    /// For people.
+    pub message: String,
 }
 
 /// One observation of one ensemble.
@@ -57,6 +79,9 @@ pub struct Seen<W> {
 pub struct Endpoint {
     /// The name that its certificate must bear.
     pub name: String,
+    /// Where it is, if the platform knows better than the resolver: a pod that has just been made
+    /// anew is not yet in anybody's DNS.
+    pub address: Option<IpAddr>,
     /// Its port.
     pub port: u16,
 }

@@ -8,8 +8,9 @@ use plan::{Converge, Desired, MemberOrder, Plan, Step, plan, validate};
 use tracing::{info, warn};
 
 use crate::metrics::Metrics;
+use crate::notices::notices;
 use crate::platform::{Platform, PlatformError, Seen};
-use crate::sidecars::{SidecarError, Sidecars};
+use crate::sidecars::{Orders, SidecarError};
 
 /// An operator's time at the lead of one ensemble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,9 +45,9 @@ pub enum PassError {
 ///
 /// # Errors
 /// [`PassError`]; whatever was done up to then stands, and the next pass goes on from there.
-pub async fn reconcile<P: Platform>(
+pub async fn reconcile<P: Platform, O: Orders>(
     platform: &P,
-    sidecars: &Sidecars,
+    sidecars: &O,
     lead: &mut Leadership,
     metrics: &Metrics,
 ) -> Result<Duration, PassError> {
@@ -60,14 +61,18 @@ pub async fn reconcile<P: Platform>(
         lead.term,
     );
     lead.record(platform, &mut seen, &before, &planned).await?;
+    let news = notices(&before, &planned);
+    if !news.is_empty() {
+        platform.announce(&seen, &news).await;
+    }
     apply(platform, sidecars, &seen, desired.as_ref().ok(), &planned).await?;
     metrics.report(&seen.observed, &planned);
     Ok(planned.requeue_after)
 }
 
-async fn observe<P: Platform>(
+async fn observe<P: Platform, O: Orders>(
     platform: &P,
-    sidecars: &Sidecars,
+    sidecars: &O,
 ) -> Result<Seen<P::World>, PlatformError> {
     let mut seen = platform.observe().await?;
     for (member, mut report) in sidecars.ask_all(&seen.sidecars).await {
@@ -105,9 +110,9 @@ impl Leadership {
 }
 
 /// Does what disrupts nothing, orders included, and then the step.
-async fn apply<P: Platform>(
+async fn apply<P: Platform, O: Orders>(
     platform: &P,
-    sidecars: &Sidecars,
+    sidecars: &O,
     seen: &Seen<P::World>,
     desired: Option<&Desired>,
     planned: &Plan,
@@ -135,8 +140,8 @@ async fn apply<P: Platform>(
     Ok(())
 }
 
-async fn give<W>(
-    sidecars: &Sidecars,
+async fn give<W: Sync, O: Orders>(
+    sidecars: &O,
     seen: &Seen<W>,
     MemberOrder { member, request }: &MemberOrder,
 ) -> Result<(), PassError> {

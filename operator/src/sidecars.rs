@@ -1,7 +1,8 @@
 //! The operator's side of the order port.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use api::MemberId;
 use api::sidecar::{ORDERS_PATH, OrderRequest, OrderResponse, STATUS_PATH, SidecarStatus};
 use jiff::Timestamp;
+use parking_lot::RwLock;
 use plan::observed::Report;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::task::JoinSet;
@@ -21,9 +23,42 @@ use crate::platform::Endpoint;
 /// Longest wait for a sidecar. All are asked at once, and those that answered count.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
-/// Speaks to sidecars, under the operator's name.
+/// Whoever can ask sidecars and give them orders.
+pub trait Orders: Sync {
+    /// Asks all at once; who does not answer in time is not in the result.
+    fn ask_all(
+        &self,
+        endpoints: &BTreeMap<MemberId, Endpoint>,
+    ) -> impl Future<Output = BTreeMap<MemberId, Report>> + Send;
+
+    /// Gives an order.
+    ///
+    /// # Errors
+    /// If the sidecar does not answer; whether the order was carried out is not known then.
+    fn order(
+        &self,
+        endpoint: &Endpoint,
+        request: &OrderRequest,
+    ) -> impl Future<Output = Result<OrderResponse, SidecarError>> + Send;
+}
+
+/// Speaks to sidecars over mutual TLS, under the operator's name.
 #[derive(Clone, Debug)]
-pub struct Sidecars(reqwest::Client);
+pub struct Sidecars {
+    client: reqwest::Client,
+    known: Arc<Known>,
+}
+
+/// What the operator proves its name with, and whom it believes; PEM.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The authority that signs for all.
+    pub authority: String,
+    /// The operator's certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+}
 
 /// Why no sidecar can be spoken to, or one did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -39,36 +74,61 @@ pub enum SidecarError {
     /// The certificates cannot be used, or the sidecar did not answer as it should.
     #[error("sidecar")]
     Http(#[from] reqwest::Error),
+    /// No sidecar is there.
+    #[error("nobody answers at {0}")]
+    Nobody(String),
+}
+
+impl Credentials {
+    /// `ca.pem`, `tls.crt` and `tls.key` of `folder`.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, SidecarError> {
+        let read = |file: &str| {
+            let path = folder.join(file);
+            fs::read_to_string(&path).map_err(|source| SidecarError::File { path, source })
+        };
+        Ok(Self {
+            authority: read("ca.pem")?,
+            certificate: read("tls.crt")?,
+            key: read("tls.key")?,
+        })
+    }
 }
 
 impl Sidecars {
-    /// With `ca.pem`, `tls.crt` and `tls.key` of `folder`. If `host` is given every sidecar is
-    /// reached there and only its port and its certificate's name tell them apart.
+    /// With these credentials.
     ///
     /// # Errors
-    /// If the certificates cannot be read or used.
-    pub fn new(folder: &Path, host: Option<IpAddr>) -> Result<Self, SidecarError> {
-        let read = |file: &str| {
-            let path = folder.join(file);
-            fs::read(&path).map_err(|source| SidecarError::File { path, source })
-        };
-        let mut own = read("tls.key")?;
-        own.extend(read("tls.crt")?);
-        let mut client = reqwest::Client::builder()
+    /// If the credentials cannot be used.
+    pub fn new(credentials: &Credentials) -> Result<Self, SidecarError> {
+        let own = format!("{}{}", credentials.key, credentials.certificate);
+        let known = Arc::new(Known::default());
+        let authority = reqwest::Certificate::from_pem(credentials.authority.as_bytes())?;
+        let client = reqwest::Client::builder()
             .https_only(true)
             // Members are inside: the proxy of somebody's environment does not reach them.
             .no_proxy()
+            // A name can be at another address in the next pass.
+            .pool_max_idle_per_host(0)
             .timeout(ANSWER_WITHIN)
-            .identity(reqwest::Identity::from_pem(&own)?)
-            .tls_certs_only([reqwest::Certificate::from_pem(&read("ca.pem")?)?]);
-        if let Some(host) = host {
-            client = client.dns_resolver(Arc::new(Always(host)));
-        }
-        Ok(Self(client.build()?))
+            .identity(reqwest::Identity::from_pem(own.as_bytes())?)
+            .tls_certs_only([authority])
+            .dns_resolver(Arc::clone(&known))
+            .build()?;
+        Ok(Self { client, known })
     }
 
-    /// Asks all at once; who does not answer in time is not in the result.
-    pub async fn ask_all(
+    async fn status(&self, endpoint: &Endpoint) -> Result<SidecarStatus, SidecarError> {
+        self.known.learn(endpoint);
+        let response = self.client.get(url(endpoint, STATUS_PATH)).send().await?;
+        Ok(response.error_for_status()?.json().await?)
+    }
+}
+
+impl Orders for Sidecars {
+    async fn ask_all(
         &self,
         endpoints: &BTreeMap<MemberId, Endpoint>,
     ) -> BTreeMap<MemberId, Report> {
@@ -99,26 +159,18 @@ impl Sidecars {
         reports
     }
 
-    /// Gives an order.
-    ///
-    /// # Errors
-    /// If the sidecar does not answer; whether the order was carried out is not known then.
-    pub async fn order(
+    async fn order(
         &self,
         endpoint: &Endpoint,
         request: &OrderRequest,
     ) -> Result<OrderResponse, SidecarError> {
+        self.known.learn(endpoint);
         let response = self
-            .0
+            .client
             .post(url(endpoint, ORDERS_PATH))
             .json(request)
             .send()
             .await?;
-        Ok(response.error_for_status()?.json().await?)
-    }
-
-    async fn status(&self, endpoint: &Endpoint) -> Result<SidecarStatus, SidecarError> {
-        let response = self.0.get(url(endpoint, STATUS_PATH)).send().await?;
         Ok(response.error_for_status()?.json().await?)
     }
 }
@@ -127,14 +179,33 @@ fn url(endpoint: &Endpoint, path: &str) -> String {
     format!("https://{}:{}{path}", endpoint.name, endpoint.port)
 }
 
-/// Every name is this host.
-#[derive(Debug)]
-struct Always(IpAddr);
+/// Where names were last seen, for those that a platform knows better than the resolver.
+#[derive(Debug, Default)]
+struct Known(RwLock<HashMap<String, IpAddr>>);
 
-impl Resolve for Always {
-    fn resolve(&self, _: Name) -> Resolving {
-        // The URL's port counts.
-        let address = SocketAddr::new(self.0, 0);
-        Box::pin(async move { Ok(Box::new(std::iter::once(address)) as Addrs) })
+impl Known {
+    fn learn(&self, endpoint: &Endpoint) {
+        let mut known = self.0.write();
+        match endpoint.address {
+            Some(address) => known.insert(endpoint.name.clone(), address),
+            None => known.remove(&endpoint.name),
+        };
+    }
+}
+
+impl Resolve for Known {
+    fn resolve(&self, name: Name) -> Resolving {
+        let found = self.0.read().get(name.as_str()).copied();
+        Box::pin(async move {
+            // The URL's port counts.
+            let addresses: Addrs = match found {
+                Some(address) => Box::new(std::iter::once(SocketAddr::new(address, 0))),
+                None => {
+                    let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
+                    Box::new(found.collect::<Vec<_>>().into_iter())
+                }
+            };
+            Ok(addresses)
+        })
     }
 }

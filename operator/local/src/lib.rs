@@ -28,14 +28,14 @@ pub mod up;
 pub mod world;
 
 use std::future::Future;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 use ferrokeeper_operator::drive::drive;
 use ferrokeeper_operator::metrics::Metrics;
-use ferrokeeper_operator::sidecars::Sidecars;
+use ferrokeeper_operator::sidecars::{Credentials, Sidecars};
+use tokio::sync::Notify;
 
 use crate::platform::Local;
 use crate::remote::Remote;
@@ -50,8 +50,9 @@ const AT_REST: Duration = Duration::from_secs(1);
 /// If its certificates cannot be used, or another operator leads.
 pub async fn operate(shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let platform = Local::new(Remote::new(Path::new(""))?);
-    let sidecars = Sidecars::new(Path::new("operator"), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)))?;
-    drive(&platform, &sidecars, &Metrics::new()?, AT_REST, shutdown).await?;
+    let sidecars = Sidecars::new(&Credentials::read(Path::new("operator"))?)?;
+    let (metrics, wake) = (Metrics::new()?, Notify::new());
+    drive(&platform, &sidecars, &metrics, AT_REST, &wake, shutdown).await?;
     Ok(())
 }
 

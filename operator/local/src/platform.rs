@@ -1,6 +1,7 @@
 //! The `local` platform: the operator's view of a supervisor's objects.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use api::cluster::{LogFormat, LogLevel, ReclaimPolicy};
 use api::status::Images;
@@ -79,6 +80,7 @@ impl Platform for Local {
                 pod.member,
                 Endpoint {
                     name: world.pod_name(pod.member),
+                    address: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
                     port,
                 },
             ))

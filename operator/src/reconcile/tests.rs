@@ -5,9 +5,9 @@ use api::{MemberAddress, MemberId, ZooKeeperCluster, ZooKeeperClusterSpec};
 use jiff::Timestamp;
 use plan::Observed;
 use plan::observed::Capabilities;
-use rcgen::{CertificateParams, KeyPair};
 
 use super::*;
+use crate::platform::Endpoint;
 
 /// A platform with one empty ensemble that notes what is asked of it.
 struct Noting {
@@ -100,26 +100,29 @@ impl Platform for Noting {
     }
 }
 
-fn sidecars() -> Sidecars {
-    // Installed already if another test was first.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let folder = tempfile::tempdir().expect("a folder");
-    let key = KeyPair::generate().expect("a key");
-    let params = CertificateParams::new(vec!["name".to_owned()]).expect("parameters");
-    let certificate = params.self_signed(&key).expect("signed").pem();
-    for (file, pem) in [
-        ("ca.pem", &certificate),
-        ("tls.crt", &certificate),
-        ("tls.key", &key.serialize_pem()),
-    ] {
-        std::fs::write(folder.path().join(file), pem).expect("written");
+/// No sidecar is there.
+struct Nobody;
+
+impl Orders for Nobody {
+    async fn ask_all(
+        &self,
+        _: &BTreeMap<MemberId, Endpoint>,
+    ) -> BTreeMap<MemberId, plan::observed::Report> {
+        BTreeMap::new()
     }
-    Sidecars::new(folder.path(), None).expect("a client")
+
+    async fn order(
+        &self,
+        endpoint: &Endpoint,
+        _: &api::sidecar::OrderRequest,
+    ) -> Result<OrderResponse, SidecarError> {
+        Err(SidecarError::Nobody(endpoint.name.clone()))
+    }
 }
 
 async fn pass(platform: &Noting, lead: &mut Leadership) -> Result<Duration, PassError> {
     let metrics = Metrics::new().expect("metrics");
-    reconcile(platform, &sidecars(), lead, &metrics).await
+    reconcile(platform, &Nobody, lead, &metrics).await
 }
 
 #[tokio::test]

@@ -1,0 +1,1 @@
+//! The `kubernetes` platform: a `ZooKeeperCluster` as StatefulSets, Services and volume claims.
