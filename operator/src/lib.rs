@@ -12,6 +12,7 @@
 //!
 //! It knows neither ZooKeeper's protocols nor anybody's data: sidecars tell it what there is.
 
+pub mod authority;
 pub mod drive;
 pub mod kubernetes;
 pub mod metrics;

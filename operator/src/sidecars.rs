@@ -1,6 +1,7 @@
 //! The operator's side of the order port.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs;
 use std::future::Future;
 use std::io;
@@ -49,15 +50,24 @@ pub struct Sidecars {
     known: Arc<Known>,
 }
 
-/// What the operator proves its name with, and whom it believes; PEM.
-#[derive(Clone, Debug)]
+/// What somebody proves a name with, and whom it believes; PEM.
+#[derive(Clone)]
 pub struct Credentials {
     /// The authority that signs for all.
     pub authority: String,
-    /// The operator's certificate.
+    /// The certificate.
     pub certificate: String,
     /// Its key.
     pub key: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { certificate, .. } = self;
+        f.debug_struct("Credentials")
+            .field("certificate", certificate)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why no sidecar can be spoken to, or one did not answer.

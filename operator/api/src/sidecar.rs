@@ -24,6 +24,9 @@ pub const STATUS_PATH: &str = "/v1/status";
 /// Path that takes an [`OrderRequest`] and answers with an [`OrderResponse`].
 pub const ORDERS_PATH: &str = "/v1/orders";
 
+/// The only name whose orders are obeyed: a DNS name of the client's certificate.
+pub const OPERATOR: &str = "ferrokeeper-operator";
+
 /// A fencing term: whoever acts for the ensemble takes a higher one than all before.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::MemberId;
+use ferrokeeper_operator::authority::Holder;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
@@ -133,7 +134,10 @@ impl Blueprint {
         for folder in [&data, &certificates] {
             std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         }
-        authority.issue(&certificates, &self.name)?;
+        authority.issue(
+            &certificates,
+            Holder::Sidecar(std::slice::from_ref(&self.name)),
+        )?;
         write_private(&data.join("myid"), format!("{}\n", self.member).as_bytes())?;
         write_private(&self.folder.join("zoo.cfg"), self.zoo_cfg(&data).as_bytes())?;
         Ok(())

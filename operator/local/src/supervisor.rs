@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::{MemberId, ZooKeeperCluster};
+use ferrokeeper_operator::authority::Holder;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -64,7 +65,7 @@ impl Supervisor {
         faults_allowed: bool,
     ) -> anyhow::Result<Self> {
         let authority = Authority::open(Path::new("authority"))?;
-        authority.issue(Path::new("operator"), ferrokeeper_sidecar::tls::OPERATOR)?;
+        authority.issue(Path::new("operator"), Holder::Operator)?;
         let mut world = match folder::read_json::<World>(Path::new(WORLD))? {
             Some(mut world) => {
                 world.pods.clear();

@@ -4,14 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use api::sidecar::OPERATOR;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-
-/// The only name whose orders are obeyed. Members hold certificates of the same authority under
-/// other names, so a member cannot order another one about.
-pub const OPERATOR: &str = "ferrokeeper-operator";
 
 /// Why the certificates in a folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use api::MemberId;
 use api::sidecar::{
-    ORDERS_PATH, Order, OrderRequest, OrderResponse, STATUS_PATH, ServerState, SidecarStatus, Term,
+    OPERATOR, ORDERS_PATH, Order, OrderRequest, OrderResponse, STATUS_PATH, ServerState,
+    SidecarStatus, Term,
 };
-use ferrokeeper_sidecar::tls::OPERATOR;
 use ferrokeeper_sidecar::{Settings, prestop, run};
 use rcgen::{CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
