@@ -98,6 +98,9 @@ pub enum PlatformError {
     /// The platform did not answer.
     #[error("platform")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The resource is gone or on its way out: there is nothing to reconcile any more.
+    #[error("{0} is gone")]
+    Gone(String),
     /// The plan asks for something that this platform does not know.
     #[error("this platform cannot do that: {0}")]
     Cannot(String),

@@ -235,6 +235,7 @@ fn observed(world: &World) -> Observed {
         members,
         addresses: world.addresses().collect(),
         conflicts: Vec::new(),
+        refusals: Vec::new(),
         default_images: Images::default(),
         fresh_id: uuid::Uuid::new_v4().to_string(),
     }

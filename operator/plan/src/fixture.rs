@@ -144,6 +144,7 @@ pub(crate) fn observed(members: impl IntoIterator<Item = (u8, MemberObserved)>) 
             .map(|n| (id(n), address(n)))
             .collect::<BTreeMap<_, _>>(),
         conflicts: Vec::new(),
+        refusals: Vec::new(),
         default_images: Default::default(),
         fresh_id: "fresh".to_owned(),
     }

@@ -24,12 +24,16 @@ pub struct Observed {
     pub generation: Option<i64>,
     /// What the platform can do.
     pub capabilities: Capabilities,
-    /// Members whose volume or process exists, by id.
+    /// Members of which anything is known, by id: a volume, a process, or what keeps them from
+    /// being made.
     pub members: BTreeMap<MemberId, MemberObserved>,
     /// Where each member is reached, or will be: known before its process exists.
     pub addresses: BTreeMap<MemberId, MemberAddress>,
     /// Objects of the names that this resource needs, and that somebody else controls.
     pub conflicts: Vec<String>,
+    /// What the platform was asked to make or change and refused, in sentences: a quota, a policy,
+    /// a missing right, a value that it does not take. Tried again in each pass.
+    pub refusals: Vec<String>,
     /// Images for an ensemble whose spec names none and whose status has pinned none.
     pub default_images: Images,
     /// A random id that no ensemble has, new in each pass: the cluster id, should this pass

@@ -399,6 +399,7 @@ impl World {
             members: members.collect(),
             addresses: (1..=9).map(|n| (id(n), address(n))).collect(),
             conflicts: Vec::new(),
+            refusals: Vec::new(),
             default_images: Default::default(),
             fresh_id: format!("cluster-{}", self.ids_made),
         }

@@ -65,6 +65,7 @@ impl Platform for Noting {
                 members: BTreeMap::new(),
                 addresses: [(member, address)].into(),
                 conflicts: Vec::new(),
+                refusals: Vec::new(),
                 default_images: api::status::Images::default(),
                 fresh_id: "fresh".into(),
             },
