@@ -466,6 +466,8 @@ pub(crate) fn tree_options(config: &Config) -> tree::Options {
     tree::Options {
         digest: config.storage.digest,
         extended_types: config.access.extended_types,
+        emulate_353: config.access.emulate_353,
+        enforce_quota: config.access.enforce_quota,
         skip_acl: config.access.skip_acl,
         schemes: Schemes {
             super_digest: config.access.super_digest.clone(),

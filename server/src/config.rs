@@ -121,6 +121,10 @@ pub struct Access {
     pub super_digest: Option<String>,
     /// TTL znodes are allowed (`extendedTypesEnabled`).
     pub extended_types: bool,
+    /// TTL znodes that 3.5.3 made are TTL znodes (`emulate353TTLNodes`).
+    pub emulate_353: bool,
+    /// What goes beyond a hard quota is refused (`enforceQuota`).
+    pub enforce_quota: bool,
     /// Clients may change the membership (`reconfigEnabled`).
     pub reconfig: bool,
     /// Four-letter words answered (`4lw.commands.whitelist`).

@@ -402,6 +402,8 @@ fn access(settings: &mut Settings<'_>) -> Result<Access, ConfigError> {
             .take("DigestAuthenticationProvider.superDigest")
             .map(|property| property.value),
         extended_types: settings.flag("extendedTypesEnabled")?.unwrap_or(false),
+        emulate_353: settings.flag("emulate353TTLNodes")?.unwrap_or(false),
+        enforce_quota: settings.flag("enforceQuota")?.unwrap_or(false),
         reconfig: settings.flag("reconfigEnabled")?.unwrap_or(false),
         words,
     })

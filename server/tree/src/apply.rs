@@ -10,6 +10,7 @@ use wire::txn::{CreateContainerTxn, CreateTtlTxn, CreateTxn, Entry, Txn, TxnHead
 use wire::{Acl, Record, SessionId, StatPersisted, Zxid};
 
 use crate::owner::Owner;
+use crate::quota::Usage;
 use crate::{Applied, DigestMismatch, Tree, digest, encode, path};
 
 impl Tree {
@@ -148,6 +149,7 @@ impl Tree {
         let acl = self.acls.intern(new.acl);
         let stat = new.stat();
         let id = self.add(parent, new.path, name, new.data, &stat, acl);
+        self.count_made(new.path, new.data.map_or(0, <[u8]>::len));
         out.event(new.path, EventType::NodeCreated, self.acl(id));
         out.event(
             parent_path,
@@ -214,9 +216,11 @@ impl Tree {
             }
         }
         self.acls.release(self.znodes.acl(id));
-        self.data_size -= (path.len() + self.znodes.data(id).map_or(0, <[u8]>::len)) as u64;
+        let bytes = self.znodes.data(id).map_or(0, <[u8]>::len);
+        self.data_size -= (path.len() + bytes) as u64;
         self.digest = self.digest.wrapping_sub(u64::from(self.znodes.crc(id)));
         self.znodes.remove(id);
+        self.count_gone(path, bytes);
     }
 
     fn change_data(
@@ -229,6 +233,7 @@ impl Tree {
     ) -> Result<(), ErrorCode> {
         let id = self.znodes.find(path).ok_or(ErrorCode::NoNode)?;
         self.cuts.keep(&self.znodes, id);
+        let before = self.znodes.data(id).map_or(0, <[u8]>::len);
         self.replace_data(id, data);
         let stat = StatPersisted {
             mzxid: header.zxid,
@@ -237,6 +242,8 @@ impl Tree {
             ..self.znodes.stat(id)
         };
         self.change_stat(id, path, &stat);
+        let after = data.map_or(0, <[u8]>::len);
+        self.count_change(path, Usage::of_data(before, after));
         out.event(path, EventType::NodeDataChanged, self.acl(id));
         self.stat(id).encode(&mut out.body);
         Ok(())

@@ -4,7 +4,7 @@
 //! out a committed transaction and yields the reply and the watch events ([`Applied`]); then
 //! [`prepare()`], with which a leader turns a request into that transaction; then [`WatchTable`],
 //! which says who is to be told. Snapshots leave through [`Tree::begin_cut`] and come in through
-//! [`Loader`]. Who may do what is decided in [`acl`].
+//! [`Loader`]. Who may do what is decided in [`acl`], how much of it in `quota`.
 //!
 //! Invariants:
 //! - `apply` gives the same tree on every member, and the digest that the leader foretold. It
@@ -25,8 +25,7 @@
 //! grows by doubling in one step: slabs grow by chunks, indexes have 64 shards.
 //!
 //! This crate does not know: connections, members, quorums, the log, files, time. Who may answer
-//! a read, and whether a session is expired or has moved, others decide. Quota statistics are not
-//! kept yet; their place is after the change of data in `apply`.
+//! a read, and whether a session is expired or has moved, others decide.
 
 pub mod acl;
 mod applied;
@@ -40,6 +39,7 @@ mod load;
 mod owner;
 mod path;
 mod prepare;
+mod quota;
 mod read;
 mod slab;
 mod tree;
@@ -50,6 +50,7 @@ pub use applied::{Applied, DigestMismatch, Event};
 pub use cut::{CutId, CutProgress};
 pub use load::{LoadError, Loader};
 pub use prepare::{Pending, PrepareContext, Standing, prepare, prepare_error, prepare_reconfig};
+pub use quota::{Quota, Usage};
 pub use tree::{Caller, Options, Tree};
 pub use watch::{CatchUp, WatchKind, WatchTable, Watcher, read_watch};
 

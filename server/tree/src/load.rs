@@ -195,6 +195,7 @@ impl Loader {
             self.tree.acls.release(number);
         }
         self.tree.add_special_znodes();
+        self.tree.count_quotas();
         self.tree.last_zxid = zxid;
         Ok(self.tree)
     }

@@ -7,6 +7,7 @@
 mod create;
 mod multi;
 mod pending;
+mod uses;
 
 use wire::client::{ErrorCode, Request, SetAclRequest, SetDataRequest, Write};
 use wire::txn::{
@@ -16,6 +17,7 @@ use wire::txn::{
 use wire::{Id, Perms, SessionId, Zxid};
 
 use crate::owner::Owner;
+use crate::quota::{Quota, Usage};
 use crate::{Tree, acl, digest, path};
 use pending::{AclSource, DataSource, Live};
 
@@ -188,7 +190,7 @@ impl<'a> Preparation<'a> {
         }
         let is_due = match self.tree.owner(&znode.stat) {
             Owner::Container => true,
-            Owner::Ttl(ttl) => self.ctx.time.saturating_sub(znode.stat.mtime) > ttl,
+            Owner::Ttl(ttl) => ttl != 0 && self.ctx.time.saturating_sub(znode.stat.mtime) > ttl,
             Owner::Nobody | Owner::Session(_) => false,
         };
         if !is_due {
@@ -205,6 +207,12 @@ impl<'a> Preparation<'a> {
     }
 
     fn remove(&mut self, path: &str, parent_path: &str, mut parent: Live) {
+        if self.counts_quotas()
+            && let Ok(znode) = self.live(path)
+        {
+            let gone = Usage::of_znode(self.data_length(&znode));
+            self.count_use(path, Usage::default().minus(gone));
+        }
         parent.children -= 1;
         // The tree keeps the greater one, too.
         parent.stat.pzxid = parent.stat.pzxid.max(self.ctx.zxid);
@@ -217,7 +225,11 @@ impl<'a> Preparation<'a> {
         require_valid(&request.path)?;
         let mut znode = self.live(&request.path)?;
         self.require(&znode, Perms::WRITE)?;
+        let after = request.data.as_ref().map_or(0, bytes::Bytes::len);
+        let change = Usage::of_data(self.data_length(&znode), after);
+        self.require_quota(&request.path, change)?;
         let version = next_version(znode.stat.version, request.version)?;
+        self.count_use(&request.path, change);
         znode.stat.version = version;
         znode.stat.mtime = self.ctx.time;
         znode.stat.mzxid = self.ctx.zxid;
@@ -318,6 +330,46 @@ impl<'a> Preparation<'a> {
             Ok(())
         } else {
             Err(ErrorCode::NoAuth)
+        }
+    }
+
+    /// Whether anything is refused for a quota's sake. Where not, nothing is kept for it.
+    fn counts_quotas(&self) -> bool {
+        self.tree.options.enforce_quota && !self.tree.limited.is_empty()
+    }
+
+    /// Refuses what goes beyond a hard limit, counting also what is proposed and not applied. A
+    /// quota counts from when its znodes are applied.
+    fn require_quota(&self, path: &str, change: Usage) -> Result<(), ErrorCode> {
+        if !self.counts_quotas() {
+            return Ok(());
+        }
+        let Some(quota) = self.tree.quota_above(path) else {
+            return Ok(());
+        };
+        let on_the_way = self.pending.uses.sum(quota.path);
+        let quota = Quota {
+            used: quota.used.plus(on_the_way),
+            ..quota
+        };
+        if quota.forbids(change) {
+            return Err(ErrorCode::QuotaExceeded);
+        }
+        Ok(())
+    }
+
+    fn count_use(&mut self, path: &str, change: Usage) {
+        if self.counts_quotas()
+            && let Some(limited) = self.tree.limited.above(path)
+        {
+            self.pending.uses.add(self.ctx.zxid, limited, change);
+        }
+    }
+
+    fn data_length(&self, znode: &Live) -> usize {
+        match &znode.data {
+            DataSource::Committed(id) => self.tree.znodes.data(*id).map_or(0, <[u8]>::len),
+            DataSource::New(data) => data.as_ref().map_or(0, bytes::Bytes::len),
         }
     }
 

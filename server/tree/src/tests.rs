@@ -6,6 +6,7 @@ mod errors;
 mod fuzzy;
 mod golden;
 mod model;
+mod quotas;
 mod random;
 
 use std::collections::{BTreeMap, VecDeque};

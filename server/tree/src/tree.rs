@@ -10,6 +10,7 @@ use crate::acl::{self, AclTable, Schemes};
 use crate::cut::Cuts;
 use crate::hashing::Hashing;
 use crate::owner::Owner;
+use crate::quota::Limited;
 use crate::znodes::{ROOT, Znodes};
 use crate::{DigestMismatch, digest, path};
 
@@ -20,8 +21,12 @@ pub struct Options {
     pub digest: bool,
     /// Apache's `zookeeper.extendedTypesEnabled`: TTL znodes may be made.
     pub extended_types: bool,
+    /// Apache's `zookeeper.emulate353TTLNodes`: TTL znodes that 3.5.3 made are TTL znodes.
+    pub emulate_353: bool,
     /// Apache's `skipACL`: nothing is refused for lack of permission.
     pub skip_acl: bool,
+    /// Apache's `enforceQuota`: what goes beyond a hard quota is refused.
+    pub enforce_quota: bool,
     /// Which authentication schemes exist, beside `world` and `auth`.
     pub schemes: Schemes,
 }
@@ -31,7 +36,9 @@ impl Default for Options {
         Self {
             digest: true,
             extended_types: false,
+            emulate_353: false,
             skip_acl: false,
+            enforce_quota: false,
             schemes: Schemes::default(),
         }
     }
@@ -58,6 +65,7 @@ pub struct Tree {
     pub(crate) ephemerals: BTreeSet<(SessionId, u32)>,
     /// Containers and TTL znodes.
     pub(crate) lapsing: BTreeSet<u32>,
+    pub(crate) limited: Limited,
     pub(crate) cuts: Cuts,
     pub(crate) last_zxid: Zxid,
     pub(crate) digest: u64,
@@ -87,6 +95,7 @@ impl Tree {
             sessions: BTreeMap::new(),
             ephemerals: BTreeSet::new(),
             lapsing: BTreeSet::new(),
+            limited: Limited::default(),
             cuts: Cuts::default(),
             last_zxid: Zxid::ZERO,
             digest: 0,
@@ -290,7 +299,7 @@ impl Tree {
     }
 
     pub(crate) const fn owner(&self, stat: &StatPersisted) -> Owner {
-        Owner::of(stat.ephemeral_owner, self.options.extended_types)
+        Owner::of(stat.ephemeral_owner, &self.options)
     }
 
     /// A znode's state as clients see it.
@@ -371,7 +380,8 @@ impl Tree {
                     Owner::Container => {
                         stat.cversion > 0 || (never_used_ms != 0 && age > never_used_ms)
                     }
-                    Owner::Ttl(ttl) => age > ttl,
+                    // 3.5.3 could write what is no TTL here.
+                    Owner::Ttl(ttl) => ttl != 0 && age > ttl,
                     Owner::Nobody | Owner::Session(_) => false,
                 }
         };

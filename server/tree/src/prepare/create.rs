@@ -10,6 +10,7 @@ use super::{Preparation, Prepared, Standing, require_valid};
 use crate::apply::created;
 use crate::owner::Owner;
 use crate::path;
+use crate::quota::Usage;
 
 /// What all creates ask for.
 struct Wanted<'r> {
@@ -123,6 +124,9 @@ impl Preparation<'_> {
         if let Owner::Session(_) = self.tree.owner(&parent.stat) {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
+        let made = Usage::of_znode(wanted.data.as_ref().map_or(0, Bytes::len));
+        self.require_quota(&path, made)?;
+        self.count_use(&path, made);
         let parent_cversion = cversion.wrapping_add(1);
         // Where the counter overflows, the tree keeps its parent as it is, as Apache does.
         if parent_cversion > cversion {

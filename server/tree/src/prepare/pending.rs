@@ -7,6 +7,7 @@ use bytes::Bytes;
 use wire::txn::Entry;
 use wire::{Acl, SessionId, StatPersisted, Zxid};
 
+use super::uses::Uses;
 use crate::hashing::Hashing;
 use crate::index::Index;
 use crate::owner::Owner;
@@ -82,6 +83,7 @@ pub struct Pending {
     ephemerals: BTreeSet<(SessionId, u32)>,
     /// The tree's digest after the last change.
     digest: u64,
+    pub(super) uses: Uses,
     /// Inside a multi: how to undo it.
     undo: Option<Undo>,
 }
@@ -89,6 +91,7 @@ pub struct Pending {
 #[derive(Debug)]
 struct Undo {
     changes: usize,
+    uses: usize,
     digest: u64,
     /// What records were, oldest last; `None` for those that were not there.
     records: Vec<(u32, Option<State>)>,
@@ -105,6 +108,7 @@ impl Pending {
             changes: VecDeque::new(),
             ephemerals: BTreeSet::new(),
             digest: 0,
+            uses: Uses::default(),
             undo: None,
         }
     }
@@ -120,6 +124,7 @@ impl Pending {
                 self.forget(id);
             }
         }
+        self.uses.committed(entry.zxid());
     }
 
     /// How many changes of znodes are not committed.
@@ -262,6 +267,7 @@ impl Pending {
     pub(super) fn begin(&mut self) {
         self.undo = Some(Undo {
             changes: self.changes.len(),
+            uses: self.uses.len(),
             digest: self.digest,
             records: Vec::new(),
         });
@@ -284,6 +290,7 @@ impl Pending {
             }
         }
         self.changes.truncate(undo.changes);
+        self.uses.truncate(undo.uses);
         self.digest = undo.digest;
     }
 }
