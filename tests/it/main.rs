@@ -1,5 +1,6 @@
-//! The integration tests: whole members, as processes, under real clients.
+//! The integration tests: whole members, as processes, under real clients, and what is shipped.
 
+mod chart;
 mod hostile;
 mod members;
 mod sessions;

@@ -16,7 +16,7 @@ pub fn yaml() -> String {
     format!("# Generated from operator/api: {REGENERATE}\n{yaml}")
 }
 
-/// The command that writes `crds/` anew.
+/// The command that writes `crds/` and the chart's copy of it anew.
 pub const REGENERATE: &str = "cargo run -p api --example crdgen";
 
 #[cfg(test)]
