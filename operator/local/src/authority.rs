@@ -7,9 +7,8 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ferrokeeper_operator::authority::{self, Holder};
+use ferrokeeper_sidecar::files::write_private;
 use jiff::Timestamp;
-
-use crate::folder::write_private;
 
 /// What certificates say of their issuer.
 const NAME: &str = "ferrokeeper local authority";

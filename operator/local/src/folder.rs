@@ -13,10 +13,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use ferrokeeper_sidecar::files::write_private;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -109,29 +110,6 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> anyhow::Result<Option<T>> 
 /// If the disk refuses.
 pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write_private(path, &serde_json::to_vec_pretty(value)?)
-}
-
-/// Replaces a file, readable by its owner only, so that after a crash either the old or the new
-/// one is there.
-///
-/// # Errors
-/// If the disk refuses.
-pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut next = path.as_os_str().to_owned();
-    next.push(".next");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&next)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&next, path)?;
-    let folder = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    File::open(folder.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 /// Opens a process' log to append to; one that has grown large is put aside as `NAME.1` first.

@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use api::MemberId;
 use ferrokeeper_operator::authority::Holder;
 use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 
 use crate::authority::Authority;
-use crate::folder::write_private;
 use crate::process::{End, Recipe, ending, keep};
 use crate::world::{Container, Ports, Probe, Template, World};
 
@@ -49,14 +47,9 @@ pub(crate) struct Programs {
 /// Everything that a pod is made from.
 #[derive(Clone, Debug)]
 pub(crate) struct Blueprint {
-    pub(crate) name: String,
-    pub(crate) member: MemberId,
-    /// `server.N` lines of everyone with ports.
-    pub(crate) members: Vec<String>,
-    pub(crate) volume: PathBuf,
-    pub(crate) folder: PathBuf,
-    pub(crate) ports: Ports,
-    pub(crate) template: Template,
+    name: String,
+    folder: PathBuf,
+    ports: Ports,
     sidecar: Recipe,
     server: Recipe,
     hook: Recipe,
@@ -66,7 +59,7 @@ impl Blueprint {
     /// For the pod of this name; `None` if the world lacks something it needs.
     pub(crate) fn of(world: &World, name: &str, root: &Path, programs: &Programs) -> Option<Self> {
         let pod = world.pods.get(name)?;
-        let template = world.sets.get(&pod.member.kind())?.template.clone();
+        let template = &world.sets.get(&pod.member.kind())?.template;
         let ports = *world.ports.get(&pod.member)?;
         let folder = root.join("members").join(name);
         let volume = root.join("volumes").join(&pod.volume);
@@ -90,6 +83,11 @@ impl Blueprint {
             format!("--plain=127.0.0.1:{}", ports.plain),
             text("--certificates=certificates"),
         ];
+        let mut sidecar = recipe("sidecar", &programs.own, sidecar_arguments);
+        sidecar.environment = vec![(
+            text("FERROKEEPER_ZOO_CFG"),
+            zoo_cfg(world, template, ports.admin),
+        )];
         let mut server_arguments = programs.server_arguments.clone();
         server_arguments.extend(["serve", "zoo.cfg", "--sidecar", SOCKET].map(text));
         if template.log_json {
@@ -110,61 +108,24 @@ impl Blueprint {
             format!("--seconds={seconds}"),
         ];
         Some(Self {
-            sidecar: recipe("sidecar", &programs.own, sidecar_arguments),
             hook: recipe("sidecar", &programs.own, hook_arguments),
-            server,
             name: name.to_owned(),
-            member: pod.member,
-            members: world
-                .addresses()
-                .map(|(id, a)| a.line(id, id.kind()))
-                .collect(),
-            volume,
+            sidecar,
+            server,
             folder,
             ports,
-            template,
         })
     }
 
-    /// Makes the pod's folder anew: zoo.cfg and certificates. The volume is made if absent,
-    /// otherwise left as it is, but for `myid`.
+    /// Makes the pod's folder and the sidecar's certificates; the rest is the sidecar's to make.
     pub(crate) fn prepare(&self, authority: &Authority) -> anyhow::Result<()> {
-        let data = self.volume.join("data");
         let certificates = self.folder.join("certificates");
-        for folder in [&data, &certificates] {
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        }
+        std::fs::create_dir_all(&certificates)
+            .with_context(|| certificates.display().to_string())?;
         authority.issue(
             &certificates,
             Holder::Sidecar(std::slice::from_ref(&self.name)),
-        )?;
-        write_private(&data.join("myid"), format!("{}\n", self.member).as_bytes())?;
-        write_private(&self.folder.join("zoo.cfg"), self.zoo_cfg(&data).as_bytes())?;
-        Ok(())
-    }
-
-    /// The server's static configuration. Its list of members is what an ensemble is born with:
-    /// the one on the volume, and the sidecar's, are newer.
-    fn zoo_cfg(&self, data: &Path) -> String {
-        let head = format!(
-            "# Made anew at each start of {}: a change here is lost.",
-            self.name
-        );
-        let own = [
-            format!("dataDir={}", data.display()),
-            "admin.serverAddress=127.0.0.1".into(),
-            format!("admin.serverPort={}", self.ports.admin),
-            // Even without a sidecar nobody votes from an empty disk.
-            "db.autocreate=false".into(),
-        ];
-        let lines = [head]
-            .into_iter()
-            .chain(self.template.settings.iter().cloned());
-        lines
-            .chain(own)
-            .chain(self.members.iter().cloned())
-            .map(|line| line + "\n")
-            .collect()
+        )
     }
 
     /// Runs the pod until it is ended; its last event is [`Event::Gone`].
@@ -218,6 +179,17 @@ impl Blueprint {
             report(probe(self.ports.plain).await.unwrap_or_default());
         }
     }
+}
+
+/// The server's settings, the first members among them.
+fn zoo_cfg(world: &World, template: &Template, admin: u16) -> String {
+    let own = [
+        "admin.serverAddress=127.0.0.1".to_owned(),
+        format!("admin.serverPort={admin}"),
+    ];
+    let members = world.addresses().map(|(id, a)| a.line(id, id.kind()));
+    let lines = template.settings.iter().cloned().chain(own).chain(members);
+    lines.map(|line| line + "\n").collect()
 }
 
 /// What `/ready` on the sidecar's plain port says. Small enough not to need a client.

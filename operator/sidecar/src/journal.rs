@@ -1,13 +1,14 @@
 //! What the sidecar must not forget: one small file in its own folder on the member's volume.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use api::sidecar::{OrderRequest, OrderResponse, Term};
 use serde::{Deserialize, Serialize};
 
 use crate::decide::Intent;
+use crate::files::write_private;
 
 /// How many answers are kept, so that a repeated order is answered and not executed again. The
 /// operator has one operation in flight, so a handful would do; this also serves two operators
@@ -89,12 +90,8 @@ impl Journal {
         if record == self.record {
             return Ok(());
         }
-        let next = self.folder.join("sidecar.json.next");
-        let mut file = File::create(&next)?;
-        file.write_all(&serde_json::to_vec_pretty(&record)?)?;
-        file.sync_all()?;
-        fs::rename(&next, self.folder.join("sidecar.json"))?;
-        File::open(&self.folder)?.sync_all()?;
+        let file = self.folder.join("sidecar.json");
+        write_private(&file, &serde_json::to_vec_pretty(&record)?)?;
         self.record = record;
         Ok(())
     }

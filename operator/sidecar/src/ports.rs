@@ -19,8 +19,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
+use crate::metrics;
 use crate::steward::Steward;
-use crate::{metrics, tls};
+use crate::tls::{self, Acceptor};
 
 /// A handshake that takes longer is not the operator's.
 const HANDSHAKE_WITHIN: Duration = Duration::from_secs(5);
@@ -95,14 +96,14 @@ impl OperatorOnly {
     ///
     /// # Errors
     /// If the listener has no address.
-    pub fn new(listener: TcpListener, acceptor: TlsAcceptor) -> io::Result<Self> {
+    pub fn new(listener: TcpListener, acceptor: Arc<Acceptor>) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (send, accepted) = mpsc::channel(ACCEPTED_QUEUED);
         tokio::spawn(async move {
             loop {
                 match listener.accept().await {
                     Ok((stream, from)) => {
-                        tokio::spawn(admit(acceptor.clone(), stream, from, send.clone()));
+                        tokio::spawn(admit(acceptor.current(), stream, from, send.clone()));
                     }
                     Err(error) => {
                         warn!(%error, "order port");

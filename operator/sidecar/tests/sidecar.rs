@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
 
-use api::MemberId;
+use api::Kind;
 use api::sidecar::{
     OPERATOR, ORDERS_PATH, Order, OrderRequest, OrderResponse, STATUS_PATH, ServerState,
     SidecarStatus, Term,
@@ -76,7 +76,10 @@ impl Running {
         }
         let [orders, plain] = free_ports();
         let settings = Settings {
-            member: MemberId::new(1).expect("a member id"),
+            member: None,
+            pod_name: Some("demo-0".into()),
+            role: Kind::Voter,
+            zoo_cfg: Some("tickTime=2000".into()),
             ensemble: "uid".into(),
             volume: folder.path().join("volume"),
             socket: folder.path().join("socket"),
