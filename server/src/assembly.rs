@@ -200,7 +200,11 @@ fn settings(config: &Config, recovered: &txnlog::Recovered, ensemble: Option<Str
             standalone: config.standalone,
             seed: boot::random(),
         },
-        reap: ReapSettings::default(),
+        reap: ReapSettings {
+            interval: config.storage.container_interval,
+            per_minute: config.storage.containers_per_minute,
+            never_used: config.storage.container_never_used,
+        },
     }
 }
 

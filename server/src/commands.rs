@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::bench;
+use crate::check;
 use crate::config::Config;
 use crate::serve::{self, Options, Stop};
 
@@ -30,6 +31,10 @@ pub enum Command {
     /// SIGTERM and SIGINT.
     #[command(after_help = SERVE_HELP)]
     Serve(Serve),
+    /// Say what a configuration means, without starting anything.
+    ///
+    /// Ends with 1 if a member would not start with it.
+    Check(check::Arguments),
     /// Measure an ensemble as its clients see it.
     Bench(bench::Arguments),
 }
@@ -53,6 +58,9 @@ Examples:
 pub struct Serve {
     /// The configuration.
     pub config: PathBuf,
+    /// Settings besides those in the file.
+    #[command(flatten)]
+    pub settings: check::Settings,
     /// Ask the sidecar that listens on this Unix socket how to start, and take its orders.
     #[arg(long, env = "FERROKEEPER_SIDECAR")]
     pub sidecar: Option<PathBuf>,
@@ -85,6 +93,7 @@ pub enum LogFormat {
 pub fn run(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Serve(arguments) => serve(arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Bench(arguments) => measure(&arguments),
     }
 }
@@ -106,7 +115,7 @@ fn measure(arguments: &bench::Arguments) -> anyhow::Result<()> {
 fn serve(arguments: Serve) -> anyhow::Result<()> {
     start_log(&arguments)?;
     raise_open_files();
-    let config = Config::load(&arguments.config)?;
+    let config = Config::load(&arguments.config, &arguments.settings.overrides()?)?;
     let stop = Stop::new();
     stop_on_signals(stop.clone())?;
     let options = Options {

@@ -2,9 +2,14 @@
 //!
 //! Start with [`Config::load`]. A setting that cannot work is refused with file, line and reason;
 //! a key without meaning here is a [`Warning`], since Apache takes any key as a system property.
+//! `keys` says what each key means, `build` turns settings into a [`Config`]; settings may also
+//! come from the command line and the environment ([`Overrides`]).
 
 mod build;
+pub(crate) mod keys;
+mod overrides;
 mod properties;
+mod settings;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +19,8 @@ use std::path::{Path, PathBuf};
 
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig};
+
+pub use self::overrides::{OverrideError, Overrides};
 
 /// All that a member is told before it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,8 +57,58 @@ pub struct Config {
     pub access: Access,
     /// Where people and monitors look.
     pub admin: Admin,
+    /// All that was set, and what it means.
+    pub given: Vec<Given>,
     /// Settings without effect, and why.
     pub warnings: Vec<Warning>,
+}
+
+/// One setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// Its key, without `zookeeper.` before it.
+    pub key: String,
+    /// As it stands.
+    pub value: String,
+    /// Where.
+    pub origin: Origin,
+    /// Whether it is as it says.
+    pub is_honoured: bool,
+    /// What it means, or why it has no effect.
+    pub effect: String,
+}
+
+impl Given {
+    /// The value, unless it is a secret.
+    #[must_use]
+    pub fn shown(&self) -> &str {
+        if keys::is_secret(&self.key) {
+            "(secret)"
+        } else {
+            &self.value
+        }
+    }
+}
+
+/// Where a setting stands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// In the file, counted from 1.
+    Line(usize),
+    /// In this environment variable.
+    Variable(String),
+    /// On the command line.
+    Flag,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Variable(name) => f.write_str(name),
+            Self::Flag => f.write_str("command line"),
+        }
+    }
 }
 
 /// Connections and requests.
@@ -67,6 +124,55 @@ pub struct Limits {
     pub frame: usize,
     /// Requests under way before clients are no longer read (`globalOutstandingLimit`).
     pub outstanding: usize,
+    /// Milliseconds that a connection may take to ask for a session
+    /// (`nio.sessionlessCnxnTimeout`).
+    pub sessionless: u64,
+    /// Clients that are gone without a word are found out by the system (`clientTcpKeepAlive`).
+    pub keep_alive: bool,
+    /// How fast connections are taken.
+    pub connecting: Connecting,
+    /// Requests that are held back or refused while there is much to do.
+    pub throttle: Throttle,
+}
+
+/// How fast connections are taken (`connection_throttle_*`).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connecting {
+    /// Tokens that the bucket holds, 0 for no limit.
+    pub tokens: u32,
+    /// Milliseconds until it gets more.
+    pub fill_time: u64,
+    /// How many it gets.
+    pub fill_count: u32,
+    /// Milliseconds between two changes of the probability of refusing at random, -1 for never.
+    pub freeze_time: i64,
+    /// What is added to that probability when the bucket gets emptier.
+    pub drop_increase: f64,
+    /// What is taken from it when it gets fuller.
+    pub drop_decrease: f64,
+    /// A share of connections between which it stays the same.
+    pub decrease_ratio: f64,
+    /// Tokens that a new session, a renewed one and a local one take, if that matters.
+    pub weights: Option<(u32, u32, u32)>,
+}
+
+// None of its numbers is NaN.
+impl Eq for Connecting {}
+
+/// Requests that are held back or refused while there is much to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// Requests under way beyond which no client is read (`request_throttle_max_requests`),
+    /// 0 for the member's own limits only.
+    pub requests: usize,
+    /// Milliseconds after which a request that still waits is refused with `THROTTLEDOP`
+    /// (`throttled_op_wait_time`), 0 for never.
+    pub wait: u64,
+    /// Bytes from which on a request is a large one (`largeRequestThreshold`), if any is.
+    pub large_from: Option<usize>,
+    /// Bytes of all large requests under way beyond which one more closes its connection
+    /// (`largeRequestMaxBytes`).
+    pub large_bytes: usize,
 }
 
 /// Log and snapshots.
@@ -95,6 +201,16 @@ pub struct Storage {
     pub trust_empty: bool,
     /// Whether a member with an empty disk may vote (`db.autocreate`).
     pub autocreate: bool,
+    /// Milliseconds from which on a sync of the log is warned of (`fsync.warningthresholdms`).
+    pub slow_sync: u64,
+    /// Milliseconds between two looks for containers to collect
+    /// (`znode.container.checkIntervalMs`).
+    pub container_interval: u64,
+    /// Containers collected in a minute (`znode.container.maxPerMinute`).
+    pub containers_per_minute: u64,
+    /// Milliseconds that a container may stay without ever having had a child, 0 for ever
+    /// (`znode.container.maxNeverUsedIntervalMs`).
+    pub container_never_used: i64,
 }
 
 /// The election.
@@ -154,18 +270,32 @@ impl Words {
 /// Where people and monitors look.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admin {
-    /// `/commands`, `/live` and `/ready` (`admin.serverAddress`, `admin.serverPort`), unless
+    /// The AdminServer (`admin.serverAddress`, `admin.serverPort`), unless
     /// `admin.enableServer=false`.
     pub http: Option<Address>,
+    /// The path of its commands (`admin.commandURL`).
+    pub commands: String,
+    /// Whether `snapshot` is served (`admin.snapshot.enabled`).
+    pub snapshot: bool,
+    /// Whether `restore` is served (`admin.restore.enabled`).
+    pub restore: bool,
+    /// Milliseconds between two snapshots asked for, and between two that are restored
+    /// (`admin.rateLimiterIntervalInMS`).
+    pub pause: u64,
     /// `/metrics` (`metricsProvider.httpHost`, `httpPort`), if a metrics provider is named.
     pub metrics: Option<Address>,
+    /// Counters are shown with `_total` at the end, as from Apache 3.10 on
+    /// (`metricsProvider.totalNames`).
+    pub total_names: bool,
+    /// Changes are logged with who made them (`audit.enable`).
+    pub audit: bool,
 }
 
 /// A setting without effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     /// Where it stands.
-    pub line: usize,
+    pub origin: Origin,
     /// Its key.
     pub key: String,
     /// Why it has no effect.
@@ -174,7 +304,7 @@ pub struct Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}: {}", self.line, self.key, self.why)
+        write!(f, "{}: {}: {}", self.origin, self.key, self.why)
     }
 }
 
@@ -191,12 +321,12 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// A setting cannot work.
-    #[error("{}:{line}: {key}: {why}", file.display())]
+    #[error("{}: {key}: {why}", place(file, origin))]
     Setting {
         /// The file.
         file: PathBuf,
-        /// Where, counted from 1.
-        line: usize,
+        /// Where.
+        origin: Origin,
         /// The key.
         key: String,
         /// What is wrong, and what would be right.
@@ -222,13 +352,20 @@ pub enum ConfigError {
     },
 }
 
+fn place(file: &Path, origin: &Origin) -> String {
+    match origin {
+        Origin::Line(line) => format!("{}:{line}", file.display()),
+        elsewhere => elsewhere.to_string(),
+    }
+}
+
 impl Config {
     /// Reads a `zoo.cfg`, the dynamic configuration that it names, and `myid`.
     ///
     /// # Errors
-    /// If a file cannot be read, or says what cannot work.
-    pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        build::config(file, &read(file)?)
+    /// If a file cannot be read, or what is set there or by `overrides` cannot work.
+    pub fn load(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
+        build::config(file, &read(file)?, overrides)
     }
 }
 

@@ -21,6 +21,7 @@ mod apply;
 mod assembly;
 pub mod bench;
 mod boot;
+pub mod check;
 mod chores;
 mod clients;
 mod clock;

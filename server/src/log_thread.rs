@@ -144,7 +144,11 @@ impl LogThread {
             self.store().sync()?;
             let milliseconds = start.elapsed().as_secs_f64() * 1e3;
             self.shared.metrics.fsynctime.observe(milliseconds);
-            if milliseconds > FSYNC_WARNING {
+            if milliseconds > self.shared.config.storage.slow_sync as f64 {
+                self.shared
+                    .metrics
+                    .slow_syncs
+                    .fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(
                     milliseconds,
                     "syncing the log took long: writes wait for the disk"
@@ -271,9 +275,6 @@ impl LogThread {
         Ok(())
     }
 }
-
-/// Milliseconds above which a sync is worth a line, as Apache's `fsync.warningthresholdms`.
-const FSYNC_WARNING: f64 = 1000.0;
 
 fn store_failed(what: &'static str) -> impl FnOnce(std::io::Error) -> LogFailure {
     move |source| LogFailure::Store { what, source }

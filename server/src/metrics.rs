@@ -22,6 +22,8 @@ macro_rules! metrics {
             pub(crate) latency: Latency,
             /// Bytes of the answers to requests.
             pub(crate) responses: Sizes,
+            /// Syncs of the log that took longer than `fsync.warningthresholdms`.
+            pub(crate) slow_syncs: AtomicU64,
             $( pub(crate) $counter: IntCounter, )*
             $( pub(crate) $summary: Summary, )*
         }
@@ -41,6 +43,7 @@ macro_rules! metrics {
                     registry,
                     latency: Latency::default(),
                     responses: Sizes::default(),
+                    slow_syncs: AtomicU64::default(),
                     $( $counter, )*
                     $( $summary, )*
                 })

@@ -14,7 +14,7 @@ use super::gauges::Gauges;
 use super::{http, texts, words};
 use crate::clients::mailbox::Mailbox;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Overrides};
 use crate::inbox::Inbox;
 use crate::metrics::Metrics;
 use crate::shared::{Parts, Serving, Shared};
@@ -43,7 +43,7 @@ impl World {
         let data = data.display();
         let text = format!("tickTime=500\ndataDir={data}\n4lw.commands.whitelist=*\n{settings}");
         std::fs::write(&file, text).unwrap();
-        let mut config = Config::load(&file).unwrap();
+        let mut config = Config::load(&file, &Overrides::default()).unwrap();
         config.ensemble.version = 0x1_0000_0000;
         let parts = Parts {
             clock: Clock::start(),

@@ -1,22 +1,44 @@
 //! From settings to a [`Config`].
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig, Member, MemberKind};
 
-use super::properties::{self, Property};
-use super::{Access, Admin, Config, ConfigError, Election, Limits, Storage, Warning, Words, read};
+use super::overrides::Overrides;
+use super::properties::Property;
+use super::settings::Settings;
+use super::{
+    Access, Admin, Config, ConfigError, Connecting, Election, Limits, Origin, Storage, Throttle,
+    Words, read,
+};
 
 /// Greatest id while session ids hold it in one byte and TTL znodes use the value 255.
 const MAX_ID: i64 = 254;
+/// Milliseconds beyond which no time makes sense.
+const DAY: u64 = 86_400_000;
 /// Apache's `jute.maxbuffer`.
 const FRAME: usize = 0xf_ffff;
 
-pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
-    let mut settings = Settings::new(file, text);
+pub(super) fn config(
+    file: &Path,
+    text: &str,
+    overrides: &Overrides,
+) -> Result<Config, ConfigError> {
+    let mut settings = Settings::new(file, text, overrides);
+    let config = settled(&mut settings)?;
+    let (given, warnings) = settings.finish();
+    Ok(Config {
+        given,
+        warnings,
+        ..config
+    })
+}
+
+/// What the settings say. Takes each that has an effect.
+pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError> {
+    refuse_unprotected(settings)?;
     let data_dir = settings.path("dataDir")?.ok_or_else(|| {
         settings.missing("dataDir", "write dataDir=<folder for snapshots and myid>")
     })?;
@@ -24,14 +46,14 @@ pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
         .path("dataLogDir")?
         .unwrap_or_else(|| data_dir.clone());
     let tick_time: u64 = settings.number("tickTime", 1..=3_600_000)?.unwrap_or(3000);
-    let ensemble = ensemble(&mut settings)?;
-    let standalone = standalone(&mut settings, &ensemble)?;
-    let (init_limit, sync_limit) = limits_in_ticks(&mut settings, standalone)?;
+    let ensemble = ensemble(settings)?;
+    let standalone = standalone(settings, &ensemble)?;
+    let (init_limit, sync_limit) = limits_in_ticks(settings, standalone)?;
     let id = id(&data_dir, &ensemble, standalone)?;
-    peer_type(&mut settings, &ensemble, id)?;
-    let client = client(&mut settings, &ensemble, id)?;
-    let config = Config {
-        file: file.to_owned(),
+    peer_type(settings, &ensemble, id)?;
+    let client = client(settings, &ensemble, id)?;
+    Ok(Config {
+        file: settings.file.to_owned(),
         id,
         data_dir,
         log_dir,
@@ -45,18 +67,40 @@ pub(super) fn config(file: &Path, text: &str) -> Result<Config, ConfigError> {
         tick_time,
         init_limit,
         sync_limit,
-        session_timeouts: session_timeouts(&mut settings, tick_time)?,
-        limits: limits(&mut settings)?,
-        storage: storage(&mut settings)?,
-        election: election(&mut settings)?,
-        access: access(&mut settings)?,
-        admin: admin(&mut settings)?,
+        session_timeouts: session_timeouts(settings, tick_time)?,
+        limits: limits(settings)?,
+        storage: storage(settings)?,
+        election: election(settings)?,
+        access: access(settings)?,
+        admin: admin(settings)?,
+        given: Vec::new(),
         warnings: Vec::new(),
-    };
-    Ok(Config {
-        warnings: settings.leftovers(),
-        ..config
     })
+}
+
+/// What would be open to everyone without it is not started without it.
+const PROTECTIONS: [(&str, &str); 6] = [
+    ("sslQuorum", "TLS between members"),
+    ("admin.forceHttps", "HTTPS"),
+    ("quorum.auth.enableSasl", "SASL between members"),
+    ("quorum.auth.serverRequireSasl", "SASL between members"),
+    ("quorum.auth.learnerRequireSasl", "SASL between members"),
+    ("sessionRequireClientSASLAuth", "SASL for clients"),
+];
+
+fn refuse_unprotected(settings: &Settings<'_>) -> Result<(), ConfigError> {
+    for (key, what) in PROTECTIONS {
+        if let Some(property) = settings.peek(key)
+            && property.value.eq_ignore_ascii_case("true")
+        {
+            let why = format!(
+                "{what} is not there, and without it what you want protected would be open: take \
+                 the line out if it may be"
+            );
+            return Err(settings.wrong(&property, &why));
+        }
+    }
+    Ok(())
 }
 
 fn ensemble(settings: &mut Settings<'_>) -> Result<EnsembleConfig, ConfigError> {
@@ -92,7 +136,7 @@ fn dynamic(file: &Path) -> Result<EnsembleConfig, ConfigError> {
                 .map_or(0, |at| at + 1);
             ConfigError::Setting {
                 file: file.to_owned(),
-                line,
+                origin: Origin::Line(line),
                 key: error.line,
                 why: error.why,
             }
@@ -260,21 +304,23 @@ fn client(
     let host = settings
         .take("clientPortAddress")
         .map(|property| property.value);
-    let port: Option<(u16, usize)> = settings.port_and_line("clientPort")?;
+    let port = settings.port_and_origin("clientPort")?;
     let dynamic = ensemble
         .members
         .get(&id)
         .and_then(|member| member.client.clone());
     match (port, dynamic) {
-        (Some((port, line)), Some(dynamic)) if port != dynamic.port => Err(ConfigError::Setting {
-            file: settings.file.to_owned(),
-            line,
-            key: "clientPort".to_owned(),
-            why: format!(
-                "is {port} here and {} in server.{id}: keep one",
-                dynamic.port
-            ),
-        }),
+        (Some((port, origin)), Some(dynamic)) if port != dynamic.port => {
+            Err(ConfigError::Setting {
+                file: settings.file.to_owned(),
+                origin,
+                key: "clientPort".to_owned(),
+                why: format!(
+                    "is {port} here and {} in server.{id}: keep one",
+                    dynamic.port
+                ),
+            })
+        }
         (_, Some(dynamic)) => Ok(Address {
             host: host.unwrap_or(dynamic.host),
             ..dynamic
@@ -320,6 +366,62 @@ fn limits(settings: &mut Settings<'_>) -> Result<Limits, ConfigError> {
         outstanding: settings
             .number("globalOutstandingLimit", 1..=1 << 24)?
             .unwrap_or(1000),
+        sessionless: settings
+            .number("nio.sessionlessCnxnTimeout", 1..=DAY)?
+            .unwrap_or(10_000),
+        keep_alive: settings.flag("clientTcpKeepAlive")?.unwrap_or(false),
+        connecting: connecting(settings)?,
+        throttle: throttle(settings)?,
+    })
+}
+
+fn connecting(settings: &mut Settings<'_>) -> Result<Connecting, ConfigError> {
+    let mut count = |key, default: u32| {
+        Ok::<_, ConfigError>(settings.number(key, 0..=1 << 24)?.unwrap_or(default))
+    };
+    let tokens = count("connection_throttle_tokens", 0)?;
+    let fill_count = count("connection_throttle_fill_count", 1)?;
+    let new = count("connection_throttle_global_session_weight", 3)?;
+    let renewed = count("connection_throttle_renew_session_weight", 2)?;
+    let local = count("connection_throttle_local_session_weight", 1)?;
+    let weighted = settings.flag("connection_throttle_weight_enabled")?;
+    Ok(Connecting {
+        tokens,
+        fill_time: settings
+            .number("connection_throttle_fill_time", 1..=DAY)?
+            .unwrap_or(1),
+        fill_count,
+        freeze_time: settings
+            .number("connection_throttle_freeze_time", -1..=DAY as i64)?
+            .unwrap_or(-1),
+        drop_increase: settings
+            .number("connection_throttle_drop_increase", 0.0..=1.0)?
+            .unwrap_or(0.02),
+        drop_decrease: settings
+            .number("connection_throttle_drop_decrease", 0.0..=1.0)?
+            .unwrap_or(0.002),
+        decrease_ratio: settings
+            .number("connection_throttle_decrease_ratio", 0.0..=1.0)?
+            .unwrap_or(0.0),
+        weights: weighted.unwrap_or(false).then_some((new, renewed, local)),
+    })
+}
+
+fn throttle(settings: &mut Settings<'_>) -> Result<Throttle, ConfigError> {
+    let large_from: Option<i64> = settings.number("largeRequestThreshold", -1..=1 << 30)?;
+    Ok(Throttle {
+        requests: settings
+            .number("request_throttle_max_requests", 0..=1 << 24)?
+            .unwrap_or(0),
+        wait: settings
+            .number("throttled_op_wait_time", 0..=DAY)?
+            .unwrap_or(0),
+        large_from: large_from
+            .filter(|bytes| *bytes > 0)
+            .and_then(|bytes| usize::try_from(bytes).ok()),
+        large_bytes: settings
+            .number("largeRequestMaxBytes", 1..=1 << 40)?
+            .unwrap_or(100 << 20),
     })
 }
 
@@ -353,6 +455,18 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
             .unwrap_or(true),
         trust_empty: settings.flag("snapshot.trust.empty")?.unwrap_or(false),
         autocreate: settings.flag("db.autocreate")?.unwrap_or(true),
+        slow_sync: settings
+            .number("fsync.warningthresholdms", 0..=DAY)?
+            .unwrap_or(1000),
+        container_interval: settings
+            .number("znode.container.checkIntervalMs", 1..=DAY)?
+            .unwrap_or(60_000),
+        containers_per_minute: settings
+            .number("znode.container.maxPerMinute", 1..=1 << 32)?
+            .unwrap_or(10_000),
+        container_never_used: settings
+            .number("znode.container.maxNeverUsedIntervalMs", 0..=i64::MAX)?
+            .unwrap_or(0),
     })
 }
 
@@ -415,20 +529,18 @@ fn admin(settings: &mut Settings<'_>) -> Result<Admin, ConfigError> {
         .take("admin.serverAddress")
         .map(|property| property.value);
     let port = settings
-        .port_and_line("admin.serverPort")?
+        .port_and_origin("admin.serverPort")?
         .map_or(8080, |(port, _)| port);
     let http = Address {
         host: host.unwrap_or_else(|| "127.0.0.1".to_owned()),
         port,
     };
-    let provider = settings
-        .take("metricsProvider.className")
-        .filter(|property| property.value.ends_with("PrometheusMetricsProvider"));
+    let provider = metrics_provider(settings);
     let host = settings
         .take("metricsProvider.httpHost")
         .map(|property| property.value);
     let port = settings
-        .port_and_line("metricsProvider.httpPort")?
+        .port_and_origin("metricsProvider.httpPort")?
         .map_or(7000, |(port, _)| port);
     let metrics = Address {
         host: host.unwrap_or_else(|| "0.0.0.0".to_owned()),
@@ -436,156 +548,45 @@ fn admin(settings: &mut Settings<'_>) -> Result<Admin, ConfigError> {
     };
     Ok(Admin {
         http: enabled.then_some(http),
-        metrics: provider.map(|_| metrics),
+        commands: command_url(settings)?,
+        snapshot: settings.flag("admin.snapshot.enabled")?.unwrap_or(true),
+        restore: settings.flag("admin.restore.enabled")?.unwrap_or(true),
+        pause: settings
+            .number("admin.rateLimiterIntervalInMS", 0..=DAY)?
+            .unwrap_or(300_000),
+        metrics: provider.then_some(metrics),
+        total_names: settings
+            .flag("metricsProvider.totalNames")?
+            .unwrap_or(false),
+        audit: settings.flag("audit.enable")?.unwrap_or(false),
     })
 }
 
-/// The settings that nobody has taken yet.
-struct Settings<'a> {
-    file: &'a Path,
-    left: BTreeMap<String, Property>,
-    warnings: Vec<Warning>,
+/// Whether Prometheus is served. Apache's other providers keep the numbers to themselves, as
+/// `mntr` shows them.
+fn metrics_provider(settings: &mut Settings<'_>) -> bool {
+    let Some(property) = settings.take("metricsProvider.className") else {
+        return false;
+    };
+    let class = property.value.rsplit('.').next().unwrap_or_default();
+    match class {
+        "PrometheusMetricsProvider" => true,
+        "DefaultMetricsProvider" | "NullMetricsProvider" | "" => false,
+        _ => {
+            let why = "no class of Java's can be loaded: mntr shows the numbers; \
+                       PrometheusMetricsProvider serves them";
+            settings.warn(&property, why);
+            false
+        }
+    }
 }
 
-impl<'a> Settings<'a> {
-    /// Of a key that stands twice the later counts, as in Apache. Keys may be written with
-    /// `zookeeper.` before them, since that is how Apache names the system property.
-    fn new(file: &'a Path, text: &str) -> Self {
-        let mut settings = Self {
-            file,
-            left: BTreeMap::new(),
-            warnings: Vec::new(),
-        };
-        for property in properties::parse(text) {
-            let key = property
-                .key
-                .strip_prefix("zookeeper.")
-                .unwrap_or(&property.key)
-                .to_owned();
-            let property = Property {
-                key: key.clone(),
-                value: property.value.trim().to_owned(),
-                ..property
-            };
-            if let Some(earlier) = settings.left.insert(key, property) {
-                settings.warn(&earlier, "stands again further down, where it counts");
-            }
-        }
-        settings
-    }
-
-    fn peek(&self, key: &str) -> Option<Property> {
-        self.left.get(key).cloned()
-    }
-
-    fn take(&mut self, key: &str) -> Option<Property> {
-        self.left.remove(key)
-    }
-
-    fn take_prefix(&mut self, prefix: &str) -> Vec<Property> {
-        let keys: Vec<String> = self
-            .left
-            .keys()
-            .filter(|key| key.starts_with(prefix))
-            .cloned()
-            .collect();
-        keys.iter()
-            .filter_map(|key| self.left.remove(key))
-            .collect()
-    }
-
-    fn path(&mut self, key: &str) -> Result<Option<PathBuf>, ConfigError> {
-        match self.take(key) {
-            Some(property) if property.value.is_empty() => Err(self.wrong(&property, "is empty")),
-            found => Ok(found.map(|property| PathBuf::from(property.value))),
-        }
-    }
-
-    fn number<T>(
-        &mut self,
-        key: &str,
-        range: std::ops::RangeInclusive<T>,
-    ) -> Result<Option<T>, ConfigError>
-    where
-        T: FromStr + PartialOrd + std::fmt::Display,
-    {
-        let Some(property) = self.take(key) else {
-            return Ok(None);
-        };
-        match property.value.parse() {
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => {
-                let why = format!(
-                    "{:?} is not a number from {} to {}",
-                    property.value,
-                    range.start(),
-                    range.end()
-                );
-                Err(self.wrong(&property, &why))
-            }
-        }
-    }
-
-    /// A factor such as 0.33, in percent; negative switches off.
-    fn factor(&mut self, key: &str) -> Result<Option<u64>, ConfigError> {
-        let Some(property) = self.take(key) else {
-            return Ok(None);
-        };
-        match property.value.parse::<f64>() {
-            Ok(factor) if factor.is_finite() => Ok(Some((factor.clamp(0.0, 1e6) * 100.0) as u64)),
-            _ => Err(self.wrong(&property, "write a number such as 0.33")),
-        }
-    }
-
-    fn port_and_line(&mut self, key: &str) -> Result<Option<(u16, usize)>, ConfigError> {
-        let line = self.left.get(key).map_or(0, |property| property.line);
-        Ok(self.number(key, 0..=u16::MAX)?.map(|port| (port, line)))
-    }
-
-    fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {
-        let Some(property) = self.take(key) else {
-            return Ok(None);
-        };
-        match property.value.to_ascii_lowercase().as_str() {
-            "true" | "yes" => Ok(Some(true)),
-            "false" | "no" => Ok(Some(false)),
-            _ => Err(self.wrong(&property, "write true or false")),
-        }
-    }
-
-    fn wrong(&self, property: &Property, why: &str) -> ConfigError {
-        ConfigError::Setting {
-            file: self.file.to_owned(),
-            line: property.line,
-            key: property.key.clone(),
-            why: why.to_owned(),
-        }
-    }
-
-    fn missing(&self, key: &'static str, why: &str) -> ConfigError {
-        ConfigError::Missing {
-            file: self.file.to_owned(),
-            key,
-            why: why.to_owned(),
-        }
-    }
-
-    fn warn(&mut self, property: &Property, why: &str) {
-        self.warnings.push(Warning {
-            line: property.line,
-            key: property.key.clone(),
-            why: why.to_owned(),
-        });
-    }
-
-    fn leftovers(mut self) -> Vec<Warning> {
-        for property in std::mem::take(&mut self.left).into_values() {
-            self.warn(
-                &property,
-                "has no meaning here (Apache takes it as a system property)",
-            );
-        }
-        self.warnings.sort_by_key(|warning| warning.line);
-        self.warnings
+fn command_url(settings: &mut Settings<'_>) -> Result<String, ConfigError> {
+    match settings.take("admin.commandURL") {
+        None => Ok("/commands".to_owned()),
+        Some(property) => match property.value.trim_end_matches('/') {
+            url if url.starts_with('/') && !url.contains(['{', '}', '*']) => Ok(url.to_owned()),
+            _ => Err(settings.wrong(&property, "write a path such as /commands")),
+        },
     }
 }

@@ -1,11 +1,12 @@
 //! Java's properties format, as far as anybody writes it in a zoo.cfg: `key=value`, `key: value`
 //! or `key value`, comments with `#` or `!`, a backslash at a line's end that joins the next.
 
-/// One setting and where it stands.
+use super::Origin;
+
+/// One setting and where it stands; of a joined line, the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Property {
-    /// Counted from 1; of a joined line, the first.
-    pub(super) line: usize,
+    pub(super) origin: Origin,
     pub(super) key: String,
     pub(super) value: String,
 }
@@ -28,7 +29,7 @@ pub(super) fn parse(text: &str) -> Vec<Property> {
         }
         let (key, value) = split(&logical);
         found.push(Property {
-            line: index + 1,
+            origin: Origin::Line(index + 1),
             key,
             value,
         });
@@ -85,9 +86,9 @@ mod tests {
     fn each_form_that_java_takes_is_taken() {
         let text = "# comment\n! comment\n\ntickTime=2000\n initLimit : 10 \nsyncLimit 5\n\
                     a\\:b = c\\\\d\njoined = one,\\\n   two\nempty=\nserver.1=h:1:2;3\n";
-        let found: Vec<(usize, String, String)> = parse(text)
+        let found: Vec<(Origin, String, String)> = parse(text)
             .into_iter()
-            .map(|p| (p.line, p.key, p.value))
+            .map(|p| (p.origin, p.key, p.value))
             .collect();
         let expected = [
             (4, "tickTime", "2000"),
@@ -98,7 +99,7 @@ mod tests {
             (10, "empty", ""),
             (11, "server.1", "h:1:2;3"),
         ]
-        .map(|(line, key, value)| (line, key.to_owned(), value.to_owned()));
+        .map(|(line, key, value)| (Origin::Line(line), key.to_owned(), value.to_owned()));
         assert_eq!(found, expected);
     }
 }

@@ -1,9 +1,12 @@
 use std::fs;
+use std::path::Path;
 
 use wire::PeerId;
 use wire::config::Address;
 
-use super::{Config, ConfigError, Warning, Words};
+use super::keys::Meaning;
+use super::settings::Settings;
+use super::{Config, ConfigError, Origin, Overrides, Warning, Words};
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -23,7 +26,7 @@ impl Folder {
         let file = self.folder.path().join("zoo.cfg");
         let text = format!("dataDir={}\n{rest}", self.folder.path().display());
         fs::write(&file, text).expect("write zoo.cfg");
-        Config::load(&file)
+        Config::load(&file, &Overrides::default())
     }
 
     /// What is said, with the folder's name taken out.
@@ -145,6 +148,11 @@ fn an_impossible_setting_is_refused_with_its_line() {
             "DIR/zoo.cfg: initLimit is missing: an ensemble needs it, for example initLimit=10",
         ),
         (
+            "clientPort=1\nsslQuorum=true",
+            "DIR/zoo.cfg:3: sslQuorum: TLS between members is not there, and without it what you \
+             want protected would be open: take the line out if it may be",
+        ),
+        (
             "server.999=a:1:2",
             "DIR/zoo.cfg:2: server.999: the id must be a number from 0 to 254",
         ),
@@ -170,7 +178,7 @@ fn unknown_and_repeated_keys_are_warnings() {
     assert_eq!(config.client.port, 2181);
     assert!(config.access.skip_acl);
     let warning = |line, key: &str, why: &str| Warning {
-        line,
+        origin: Origin::Line(line),
         key: key.to_owned(),
         why: why.to_owned(),
     };
@@ -187,6 +195,103 @@ fn unknown_and_repeated_keys_are_warnings() {
                 "made.up",
                 "has no meaning here (Apache takes it as a system property)"
             ),
+        ]
+    );
+}
+
+/// A value that each honoured key takes, where 1 is none.
+fn sample(key: &str) -> &'static str {
+    match key {
+        "dataDir" | "dataLogDir" => "/data",
+        "electionAlg" => "3",
+        "peerType" => "participant",
+        "snapCount" => "1000",
+        "preAllocSize" | "jute.maxbuffer" => "65536",
+        "clientPortAddress" | "admin.serverAddress" | "metricsProvider.httpHost" => "127.0.0.1",
+        "maxSessionTimeout" => "60000",
+        "metricsProvider.className" => "PrometheusMetricsProvider",
+        "admin.commandURL" => "/commands",
+        _ if super::keys::find(key).is_some_and(|(_, meaning)| has_flag(*meaning)) => "true",
+        _ => "1",
+    }
+}
+
+fn has_flag(meaning: Meaning) -> bool {
+    matches!(
+        meaning,
+        Meaning::Does {
+            default: "true" | "false" | "no",
+            ..
+        }
+    )
+}
+
+#[test]
+fn each_key_said_to_do_something_is_read_and_the_others_are_not() {
+    let honoured = super::keys::all().filter_map(|(key, meaning)| match meaning {
+        Meaning::Does { .. } if !key.ends_with('*') && *key != "dynamicConfigFile" => Some(*key),
+        _ => None,
+    });
+    let text: String = honoured
+        .map(|key| format!("{key}={}\n", sample(key)))
+        .collect();
+    let config = Folder::new(None).load(&text).expect("valid");
+    let unread: Vec<_> = config
+        .warnings
+        .iter()
+        .filter(|warning| warning.key != "dataDir" && warning.key != "autopurge.snapRetainCount")
+        .collect();
+    assert_eq!(unread, Vec::<&Warning>::new());
+
+    let mut settings = Settings::new(Path::new("zoo.cfg"), &text, &Overrides::default());
+    super::build::settled(&mut settings).expect("valid");
+    let unknown: Vec<&String> = settings
+        .asked_for()
+        .iter()
+        .filter(|key| !matches!(super::keys::find(key), Some((_, Meaning::Does { .. }))))
+        .collect();
+    assert_eq!(unknown, Vec::<&String>::new());
+}
+
+#[test]
+fn overrides_count_more_than_the_file() {
+    let folder = Folder::new(None);
+    folder
+        .load("clientPort=2181\ntickTime=2000\n")
+        .expect("valid");
+    let file = folder.folder.path().join("zoo.cfg");
+    let flags = ["zookeeper.tickTime=500".to_owned()];
+    let variable = ("FERROKEEPER_SET_CLIENTPORT".to_owned(), "x".to_owned());
+    let overrides = Overrides::new([variable.clone()], &flags).expect("settings");
+    let refused = Config::load(&file, &overrides).expect_err("no port");
+    assert_eq!(
+        refused.to_string(),
+        "FERROKEEPER_SET_CLIENTPORT: clientPort: \"x\" is not a number from 0 to 65535"
+    );
+    let variable = (variable.0, "2182".to_owned());
+    let overrides = Overrides::new([variable], &flags).expect("settings");
+    let config = Config::load(&file, &overrides).expect("valid");
+    assert_eq!((config.client.port, config.tick_time), (2182, 500));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn a_setting_that_says_what_happens_anyway_is_no_warning() {
+    let agreed = "clientPort=1\nforceSync=yes\nleaderServes=yes\nserverCnxnFactory=\
+                  org.apache.zookeeper.server.NettyServerCnxnFactory\nsslQuorum=false\n";
+    assert_eq!(Folder::new(None).load(agreed).expect("valid").warnings, []);
+    let config = Folder::new(None).load("clientPort=1\nforceSync=no\nticktime=5\n");
+    let said: Vec<String> = config
+        .expect("valid")
+        .warnings
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "line 3: forceSync: nothing is acknowledged that is not on the disk",
+            "line 4: ticktime: is no key of Apache's: did you mean tickTime?",
         ]
     );
 }
