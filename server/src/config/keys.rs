@@ -478,6 +478,36 @@ const DATA: &[Key] = &[
         "0",
         "patience with unused containers",
     ),
+    does(
+        "emulate353TTLNodes",
+        "false",
+        "a time to live is written as in 3.5.3",
+    ),
+    does(
+        "enforceQuota",
+        "false",
+        "what goes beyond a hard quota is refused",
+    ),
+    always(
+        "closeSessionTxn.enabled",
+        "true",
+        "the end of a session always lists its znodes",
+    ),
+    always(
+        "localSessionsEnabled",
+        "false",
+        "every session is one of the ensemble",
+    ),
+    always(
+        "localSessionsUpgradingEnabled",
+        "true,false",
+        "every session is one of the ensemble",
+    ),
+    always(
+        "readonlymode.enabled",
+        "false",
+        "without a quorum nobody is served",
+    ),
 ];
 
 const ACCESS: &[Key] = &[
@@ -490,6 +520,30 @@ const ACCESS: &[Key] = &[
     nothing(
         "authProvider.*",
         "providers are built in: no class of Java's can be loaded",
+    ),
+    always(
+        "DigestAuthenticationProvider.enabled",
+        "true",
+        "digests always identify",
+    ),
+    always(
+        "DigestAuthenticationProvider.digestAlg",
+        "SHA1,SHA-1",
+        "digests are SHA-1",
+    ),
+    nothing(
+        "IPAuthenticationProvider.*",
+        "a client's address is that of its connection",
+    ),
+    nothing(
+        "ensembleAuthName",
+        "clients cannot name the ensemble that they want",
+    ),
+    nothing("enforce.auth.*", "no scheme can be demanded of clients"),
+    always(
+        "enableEagerACLCheck",
+        "true,false",
+        "a refused write costs no quorum round",
     ),
 ];
 
