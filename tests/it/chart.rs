@@ -163,14 +163,10 @@ fn the_example_of_the_notes_is_a_valid_resource() -> anyhow::Result<()> {
     let notes = text(&format!("{CHART}/templates/NOTES.txt"))?;
     let example = notes
         .split_once("<<'EOF'\n")
-        .and_then(|(_, rest)| rest.split_once("     EOF\n"))
+        .and_then(|(_, rest)| rest.split_once("\nEOF\n"))
         .context("NOTES.txt has no example between <<'EOF' and EOF")?
         .0;
-    let example: String = example
-        .lines()
-        .map(|line| format!("{}\n", line.strip_prefix("     ").unwrap_or(line)))
-        .collect();
-    let found = api::manifest::validate_manifest(&example).map(|resource| resource.spec.replicas);
+    let found = api::manifest::validate_manifest(example).map(|resource| resource.spec.replicas);
     assert_eq!(found, Ok(3));
     Ok(())
 }
@@ -205,5 +201,30 @@ fn the_dockerfile_copies_what_is_there_and_sent() -> anyhow::Result<()> {
         let name = word.trim_start_matches("/out/bin/");
         assert!(binaries.contains(&name), "{name}");
     }
+    Ok(())
+}
+
+/// The variants of an enum of `operator/api/src/condition.rs`.
+fn variants(name: &str) -> anyhow::Result<Vec<String>> {
+    let source = text("operator/api/src/condition.rs")?;
+    let body = source
+        .split_once(&format!("pub enum {name} {{\n"))
+        .and_then(|(_, rest)| rest.split_once("\n}"))
+        .with_context(|| format!("no enum {name}"))?
+        .0;
+    let variant = |line: &str| line.trim().strip_suffix(',').map(str::to_owned);
+    Ok(body.lines().filter_map(variant).collect())
+}
+
+#[test]
+fn the_readme_explains_every_condition_and_every_reason() -> anyhow::Result<()> {
+    let readme = text("README.md")?;
+    let mut unexplained = variants("ConditionType")?;
+    unexplained.extend(variants("Reason")?);
+    assert!(unexplained.len() > 30, "found only {unexplained:?}");
+    // What a newer operator wrote.
+    unexplained.retain(|word| word != "Unknown");
+    unexplained.retain(|word| !readme.contains(&format!("`{word}`")));
+    assert_eq!(unexplained, Vec::<String>::new());
     Ok(())
 }

@@ -6,10 +6,6 @@
 - apiGroups: [ferrokeeper.io]
   resources: [zookeeperclusters/status]
   verbs: [get, update, patch]
-# For owner references that block deletion, where the API server asks for this right.
-- apiGroups: [ferrokeeper.io]
-  resources: [zookeeperclusters/finalizers]
-  verbs: [update]
 - apiGroups: [apps]
   resources: [statefulsets]
   verbs: [get, list, watch, create, update, patch, delete]
