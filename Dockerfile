@@ -60,7 +60,7 @@ RUN set -eu; \
         cp -L "$("$machine-linux-gnu-gcc" "-print-file-name=$(basename "$loader")")" \
             "/out/root$loader"; \
         for library in $("$machine-linux-gnu-readelf" -d "$binary" \
-            | sed -n 's/.*(NEEDED).*\[\(.*\)]/\1/p'); do \
+            | sed -n 's/.*(NEEDED).*\[\(lib.*\)]/\1/p'); do \
             cp -L "$("$machine-linux-gnu-gcc" "-print-file-name=$library")" /out/root/lib/; \
         done; \
     done

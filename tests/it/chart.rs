@@ -189,6 +189,8 @@ fn the_dockerfile_copies_what_is_there_and_sent() -> anyhow::Result<()> {
             "{needed}"
         );
     }
+    let version = format!("\nARG VERSION={}\n", env!("CARGO_PKG_VERSION"));
+    assert!(dockerfile.contains(&version), "no line {version}");
     for stage in ["server", "sidecar", "operator"] {
         let from = format!("\nFROM base AS {stage}\n");
         assert!(dockerfile.contains(&from), "no target {stage}");

@@ -2,14 +2,15 @@
 {{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* At most 50 characters: `-authority` and the like are added. */}}
+{{/* At most 50 characters: `-authority` and the like are added. A release called `ferrokeeper` has
+the plain names. */}}
 {{- define "ferrokeeper.fullname" -}}
 {{- $name := include "ferrokeeper.name" . }}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" }}
 {{- else if contains $name .Release.Name }}
 {{- .Release.Name | trunc 50 | trimSuffix "-" }}
-{{- else if contains .Release.Name $name }}
+{{- else if hasPrefix (printf "%s-" .Release.Name) $name }}
 {{- $name | trunc 50 | trimSuffix "-" }}
 {{- else }}
 {{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" }}
