@@ -7,7 +7,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use tree::acl::Schemes;
 use tree::{Applied, Loader, Tree};
 use txnlog::{
     Mark, Marks, OpenError, Paths, ReadError, RealDisk, Recovered, Refusal, Rejected, Replay,
@@ -469,10 +468,7 @@ pub(crate) fn tree_options(config: &Config) -> tree::Options {
         emulate_353: config.access.emulate_353,
         enforce_quota: config.access.enforce_quota,
         skip_acl: config.access.skip_acl,
-        schemes: Schemes {
-            super_digest: config.access.super_digest.clone(),
-            ..Schemes::default()
-        },
+        schemes: config.access.schemes.clone(),
     }
 }
 

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use tree::acl::Schemes;
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig};
 
@@ -232,9 +233,11 @@ pub struct Election {
 pub struct Access {
     /// ACLs are not checked (`skipACL=yes`).
     pub skip_acl: bool,
-    /// `user:base64(sha1(user:password))` of the superuser
-    /// (`DigestAuthenticationProvider.superDigest`).
-    pub super_digest: Option<String>,
+    /// Permissions are looked at before a request goes to the leader, too
+    /// (`enableEagerACLCheck`).
+    pub eager_acl_check: bool,
+    /// Who clients may be, and must be.
+    pub schemes: Schemes,
     /// TTL znodes are allowed (`extendedTypesEnabled`).
     pub extended_types: bool,
     /// TTL znodes that 3.5.3 made are TTL znodes (`emulate353TTLNodes`).

@@ -1,5 +1,6 @@
 //! The integration tests: whole members, as processes, under real clients, and what is shipped.
 
+mod access;
 mod chart;
 mod hostile;
 mod members;

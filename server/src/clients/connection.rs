@@ -98,12 +98,12 @@ impl Connection {
         stream: ByteStream,
         place: Place,
     ) -> Self {
-        let address = mailbox.peer.ip().to_canonical().to_string();
+        let address = tree::acl::ip_identity(mailbox.peer.ip());
         let decoder = FrameDecoder::new(shared.config.limits.frame);
         Self {
             shared,
             mailbox,
-            identities: Arc::new([Id::new("ip", &address)]),
+            identities: Arc::new([address]),
             exchange: Exchange::default(),
             session: SessionId::NONE,
             phase: Phase::Fresh,

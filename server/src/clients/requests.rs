@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tree::acl::AuthFailed;
 use wire::client::{AuthPacket, ErrorCode, OpCode, Request, RequestHeader, Write, xid};
 use wire::{Id, Reader, Zxid};
 
@@ -83,6 +84,15 @@ impl Connection {
         };
         self.mailbox.counters.asked(header.xid, header.op);
         let op = OpCode::from_code(header.op);
+        let shows_who_it_is = matches!(op, Some(OpCode::Auth | OpCode::Sasl));
+        if !shows_who_it_is && !self.shared.schemes.admits(&self.identities) {
+            let peer = self.mailbox.peer;
+            tracing::info!(%peer, "client closed: it must authenticate first");
+            let error = ErrorCode::SessionClosedRequireSaslAuth;
+            self.answer(header.xid, Zxid::ZERO, error);
+            self.phase = Phase::Draining;
+            return;
+        }
         match op.map_or(Way::Refuse, way) {
             Way::Ping => {
                 bare_reply(out, xid::PING, self.applied(), ErrorCode::Ok);
@@ -101,6 +111,9 @@ impl Connection {
                 let since = self.shared.clock.millis();
                 let xid = header.xid;
                 if way == Way::Write {
+                    if let Some(error) = self.early_refusal(&request) {
+                        return self.answer(xid, Zxid::ZERO, error);
+                    }
                     return self.ask(xid, request, frame.len(), since, writes);
                 }
                 let read = Read::Request {
@@ -136,6 +149,14 @@ impl Connection {
         });
     }
 
+    fn early_refusal(&self, request: &Request) -> Option<ErrorCode> {
+        if !self.shared.config.access.eager_acl_check {
+            return None;
+        }
+        let tree = self.shared.tree.read();
+        tree.early_refusal(request, &self.identities)
+    }
+
     /// New identities count from the next request on, wherever the answer's turn is.
     /// Clients choose the number themselves: the C and Java clients -4, others any.
     fn authenticate(&mut self, xid: i32, reader: &mut Reader<'_>) {
@@ -143,14 +164,20 @@ impl Connection {
         let address = self.mailbox.peer.ip().to_canonical();
         let proven = reader
             .read::<AuthPacket>()
-            .ok()
-            .and_then(|packet| tree::acl::authenticate(&packet, address, schemes).ok());
-        let Some(proven) = proven else {
-            self.shared.metrics.auth_failed_count.inc();
-            tracing::info!(peer = %self.mailbox.peer, "client closed: credentials refused");
-            self.answer(xid, Zxid::ZERO, ErrorCode::AuthFailed);
-            self.phase = Phase::Draining;
-            return;
+            .map_err(|_| AuthFailed::Refused)
+            .and_then(|packet| tree::acl::authenticate(&packet, address, schemes));
+        let proven = match proven {
+            Ok(proven) => proven,
+            Err(error) => {
+                self.shared.metrics.auth_failed_count.inc();
+                tracing::info!(peer = %self.mailbox.peer, %error, "client closed");
+                if error == AuthFailed::WrongEnsemble {
+                    return self.close();
+                }
+                self.answer(xid, Zxid::ZERO, ErrorCode::AuthFailed);
+                self.phase = Phase::Draining;
+                return;
+            }
         };
         let mut identities: Vec<Id> = self.identities.to_vec();
         for id in proven {

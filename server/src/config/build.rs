@@ -1,8 +1,10 @@
 //! From settings to a [`Config`].
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
+use tree::acl::{Schemes, UnknownHash};
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig, Member, MemberKind};
 
@@ -512,15 +514,79 @@ fn access(settings: &mut Settings<'_>) -> Result<Access, ConfigError> {
     );
     Ok(Access {
         skip_acl: settings.flag("skipACL")?.unwrap_or(false),
-        super_digest: settings
-            .take("DigestAuthenticationProvider.superDigest")
-            .map(|property| property.value),
+        eager_acl_check: settings.flag("enableEagerACLCheck")?.unwrap_or(false),
+        schemes: schemes(settings)?,
         extended_types: settings.flag("extendedTypesEnabled")?.unwrap_or(false),
         emulate_353: settings.flag("emulate353TTLNodes")?.unwrap_or(false),
         enforce_quota: settings.flag("enforceQuota")?.unwrap_or(false),
         reconfig: settings.flag("reconfigEnabled")?.unwrap_or(false),
         words,
     })
+}
+
+fn schemes(settings: &mut Settings<'_>) -> Result<Schemes, ConfigError> {
+    let mut schemes = Schemes {
+        digest: settings
+            .flag("DigestAuthenticationProvider.enabled")?
+            .unwrap_or(true),
+        super_digest: settings
+            .take("DigestAuthenticationProvider.superDigest")
+            .map(|property| property.value),
+        ..Schemes::default()
+    };
+    if let Some(property) = settings.take("DigestAuthenticationProvider.digestAlg") {
+        let hash = property.value.parse();
+        schemes.password_hash =
+            hash.map_err(|error: UnknownHash| settings.wrong(&property, &error.to_string()))?;
+    }
+    for property in settings.take_prefix("authProvider.") {
+        match property.value.rsplit('.').next().unwrap_or_default() {
+            "DigestAuthenticationProvider" => schemes.digest = true,
+            "IPAuthenticationProvider" => {}
+            "EnsembleAuthenticationProvider" => schemes.ensemble = Some(BTreeSet::new()),
+            "SASLAuthenticationProvider" => schemes.sasl = true,
+            "X509AuthenticationProvider" => schemes.x509 = true,
+            _ => settings.warn(&property, "is a class that does not exist here"),
+        }
+    }
+    let names = settings.take("ensembleAuthName");
+    if let (Some(known), Some(names)) = (&mut schemes.ensemble, names) {
+        known.extend(names.value.split(',').map(|name| name.trim().to_owned()));
+    }
+    schemes.required = required_schemes(settings, &schemes)?;
+    Ok(schemes)
+}
+
+/// The schemes of which each connection must have shown one.
+fn required_schemes(
+    settings: &mut Settings<'_>,
+    schemes: &Schemes,
+) -> Result<Vec<String>, ConfigError> {
+    let sasl_only = settings
+        .flag("sessionRequireClientSASLAuth")?
+        .unwrap_or(false);
+    let is_enforced = settings.flag("enforce.auth.enabled")?.unwrap_or(false);
+    let named = settings.take("enforce.auth.schemes");
+    let required: Vec<String> = match named {
+        _ if sasl_only => vec!["sasl".to_owned()],
+        Some(named) if is_enforced => {
+            let names = named.value.split(',').map(|name| name.trim().to_owned());
+            names.filter(|name| !name.is_empty()).collect()
+        }
+        _ if !is_enforced => return Ok(Vec::new()),
+        _ => Vec::new(),
+    };
+    if required.is_empty() {
+        let why = "enforce.auth.enabled=true needs it, for example enforce.auth.schemes=digest";
+        return Err(settings.missing("enforce.auth.schemes", why));
+    }
+    match required.iter().find(|name| !schemes.has(name)) {
+        None => Ok(required),
+        Some(name) => {
+            let why = format!("the scheme {name} is required and does not exist here");
+            Err(settings.missing("authProvider.N", &why))
+        }
+    }
 }
 
 fn admin(settings: &mut Settings<'_>) -> Result<Admin, ConfigError> {

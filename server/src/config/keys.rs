@@ -481,7 +481,7 @@ const DATA: &[Key] = &[
     does(
         "emulate353TTLNodes",
         "false",
-        "a time to live is written as in 3.5.3",
+        "what 3.5.3 wrote as a time to live is one",
     ),
     does(
         "enforceQuota",
@@ -517,33 +517,49 @@ const ACCESS: &[Key] = &[
         "",
         "user:hash of the superuser",
     ),
-    nothing(
+    does(
         "authProvider.*",
-        "providers are built in: no class of Java's can be loaded",
+        "",
+        "a scheme that clients may use, by the name of Apache's class",
     ),
-    always(
+    does(
         "DigestAuthenticationProvider.enabled",
         "true",
-        "digests always identify",
+        "user and password identify a client",
     ),
-    always(
+    does(
         "DigestAuthenticationProvider.digestAlg",
-        "SHA1,SHA-1",
-        "digests are SHA-1",
+        "SHA1",
+        "how passwords are hashed; the same on all members",
     ),
     nothing(
         "IPAuthenticationProvider.*",
         "a client's address is that of its connection",
     ),
-    nothing(
+    does(
         "ensembleAuthName",
-        "clients cannot name the ensemble that they want",
+        "",
+        "names of this ensemble, for clients that say which they want",
     ),
-    nothing("enforce.auth.*", "no scheme can be demanded of clients"),
-    always(
+    does(
+        "enforce.auth.enabled",
+        "false",
+        "clients must show who they are before they are served",
+    ),
+    does(
+        "enforce.auth.schemes",
+        "",
+        "schemes of which a client must show one",
+    ),
+    does(
+        "sessionRequireClientSASLAuth",
+        "false",
+        "as enforce.auth.schemes=sasl",
+    ),
+    does(
         "enableEagerACLCheck",
-        "true,false",
-        "a refused write costs no quorum round",
+        "false",
+        "permissions are looked at before a request goes to the leader, too",
     ),
 ];
 
@@ -569,7 +585,6 @@ const SECURITY: &[Key] = &[
     nothing("superUser*", NO_SASL),
     nothing("allowSaslFailedClients", NO_SASL),
     nothing("letAnySaslUserDoX", NO_SASL),
-    always("sessionRequireClientSASLAuth", "false", NO_SASL),
     always("quorum.auth.enableSasl", "false", NO_SASL),
     always("quorum.auth.serverRequireSasl", "false", NO_SASL),
     always("quorum.auth.learnerRequireSasl", "false", NO_SASL),

@@ -153,6 +153,16 @@ fn an_impossible_setting_is_refused_with_its_line() {
              want protected would be open: take the line out if it may be",
         ),
         (
+            "clientPort=1\nenforce.auth.enabled=true",
+            "DIR/zoo.cfg: enforce.auth.schemes is missing: enforce.auth.enabled=true needs it, \
+             for example enforce.auth.schemes=digest",
+        ),
+        (
+            "clientPort=1\nenforce.auth.enabled=true\nenforce.auth.schemes=ip,sasl",
+            "DIR/zoo.cfg: authProvider.N is missing: the scheme sasl is required and does not \
+             exist here",
+        ),
+        (
             "server.999=a:1:2",
             "DIR/zoo.cfg:2: server.999: the id must be a number from 0 to 254",
         ),
@@ -211,6 +221,9 @@ fn sample(key: &str) -> &'static str {
         "maxSessionTimeout" => "60000",
         "metricsProvider.className" => "PrometheusMetricsProvider",
         "admin.commandURL" => "/commands",
+        "DigestAuthenticationProvider.digestAlg" => "SHA3-256",
+        "enforce.auth.schemes" => "digest, ip",
+        "sessionRequireClientSASLAuth" => "false",
         _ if super::keys::find(key).is_some_and(|(_, meaning)| has_flag(*meaning)) => "true",
         _ => "1",
     }

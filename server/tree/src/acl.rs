@@ -1,42 +1,74 @@
 //! Who somebody is, and what they may do.
 
+mod hash;
+mod network;
 mod table;
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use sha1::{Digest, Sha1};
 use wire::client::{AuthPacket, ClientInfo, ErrorCode};
 use wire::{Acl, Id, Perms};
 
+pub use hash::{PasswordHash, UnknownHash};
+use network::Network;
 pub(crate) use table::{AclTable, OPEN};
 
-/// Which authentication schemes exist, beside `world`, `auth` and `ip`.
-#[derive(Clone, Debug)]
+/// Which authentication schemes exist, beside `world`, `auth` and `ip`, and how they decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schemes {
     /// `digest`: user and password.
     pub digest: bool,
+    /// How it hashes.
+    pub password_hash: PasswordHash,
     /// `sasl`: what a SASL exchange proved.
     pub sasl: bool,
     /// `x509`: the subject of a client's certificate.
     pub x509: bool,
     /// The digest (`user:base64`) of the super user, to whom nothing is refused.
     pub super_digest: Option<String>,
+    /// `ensemble`: the names of this ensemble, so that a client that was sent to the wrong one
+    /// finds out; any name if there are none.
+    pub ensemble: Option<BTreeSet<String>>,
+    /// If there are some: a connection needs an identity of one of these schemes before anything
+    /// is done for it.
+    pub required: Vec<String>,
 }
 
 impl Default for Schemes {
     fn default() -> Self {
         Self {
             digest: true,
+            password_hash: PasswordHash::default(),
             sasl: false,
             x509: false,
             super_digest: None,
+            ensemble: None,
+            required: Vec::new(),
         }
     }
 }
 
 impl Schemes {
+    /// Whether credentials of this scheme are taken.
+    #[must_use]
+    pub fn has(&self, scheme: &str) -> bool {
+        match scheme {
+            "ip" => true,
+            "ensemble" => self.ensemble.is_some(),
+            scheme => self.is_authenticated(scheme),
+        }
+    }
+
+    /// Whether somebody who is `identities` has shown enough to be served.
+    #[must_use]
+    pub fn admits(&self, identities: &[Id]) -> bool {
+        self.required.is_empty()
+            || identities
+                .iter()
+                .any(|id| self.required.contains(&id.scheme))
+    }
+
     /// Whether identities of this scheme are known by more than an address.
     fn is_authenticated(&self, scheme: &str) -> bool {
         match scheme {
@@ -60,10 +92,16 @@ impl Schemes {
     }
 }
 
-/// Credentials that are not accepted; the connection is to be closed after the reply.
+/// Why credentials do not do. The connection is to be closed either way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("credentials are not accepted")]
-pub struct AuthFailed;
+pub enum AuthFailed {
+    /// They are not accepted, as the reply says.
+    #[error("credentials are not accepted")]
+    Refused,
+    /// The client looks for another ensemble. It gets no reply: it would take it for final.
+    #[error("the client looks for another ensemble")]
+    WrongEnsemble,
+}
 
 /// The identities that an auth packet proves, to be added to those of the connection unless it
 /// has them.
@@ -78,8 +116,9 @@ pub fn authenticate(
     match packet.scheme.as_str() {
         "ip" => Ok(vec![ip_identity(peer)]),
         "digest" if schemes.digest => {
-            let credentials = packet.auth.as_deref().ok_or(AuthFailed)?;
-            let digest = digest_of(&String::from_utf8_lossy(credentials));
+            let credentials = packet.auth.as_deref().ok_or(AuthFailed::Refused)?;
+            let credentials = String::from_utf8_lossy(credentials);
+            let digest = schemes.password_hash.identity(&credentials);
             let mut identities = Vec::new();
             if schemes.super_digest.as_deref() == Some(digest.as_str()) {
                 identities.push(Id::new("super", ""));
@@ -90,7 +129,15 @@ pub fn authenticate(
             });
             Ok(identities)
         }
-        _ => Err(AuthFailed),
+        "ensemble" => {
+            let names = schemes.ensemble.as_ref().ok_or(AuthFailed::Refused)?;
+            let name = String::from_utf8_lossy(packet.auth.as_deref().unwrap_or_default());
+            if name.is_empty() || names.is_empty() || names.contains(&*name) {
+                return Ok(Vec::new());
+            }
+            Err(AuthFailed::WrongEnsemble)
+        }
+        _ => Err(AuthFailed::Refused),
     }
 }
 
@@ -99,16 +146,8 @@ pub fn authenticate(
 pub fn ip_identity(peer: IpAddr) -> Id {
     Id {
         scheme: "ip".to_owned(),
-        id: peer.to_canonical().to_string(),
+        id: network::text(peer),
     }
-}
-
-/// The digest scheme's name for `user:password`: `user:base64(sha1(user:password))`.
-#[must_use]
-pub fn digest_of(credentials: &str) -> String {
-    let user = credentials.split(':').next().unwrap_or_default();
-    let hash = Sha1::digest(credentials.as_bytes());
-    format!("{user}:{}", STANDARD.encode(hash))
 }
 
 /// Whether one of `identities` has one of `perms` under `acl`. `None` and the empty list are open
@@ -133,10 +172,7 @@ fn covers(granted: &Id, id: &Id) -> bool {
         return false;
     }
     match id.scheme.as_str() {
-        "ip" => match (Network::parse(&granted.id), id.id.parse()) {
-            (Some(network), Ok(address)) => network.contains(address),
-            _ => false,
-        },
+        "ip" => Network::parse(&granted.id).is_some_and(|network| network.contains(&id.id)),
         "digest" | "sasl" | "x509" => granted.id == id.id,
         _ => false,
     }
@@ -200,41 +236,6 @@ pub(crate) fn client_info(id: &Id) -> ClientInfo {
     ClientInfo {
         scheme: id.scheme.clone(),
         user: user.to_owned(),
-    }
-}
-
-/// An address and how many of its leading bits count.
-#[derive(Clone, Copy, Debug)]
-struct Network {
-    address: IpAddr,
-    bits: u32,
-}
-
-impl Network {
-    fn parse(text: &str) -> Option<Self> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().ok()?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            Some(bits) => bits.parse().ok().filter(|&bits| bits <= all)?,
-            None => all,
-        };
-        Some(Self { address, bits })
-    }
-
-    fn contains(self, address: IpAddr) -> bool {
-        match (self.address, address) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => {
-                (a.to_bits() ^ b.to_bits()).leading_zeros() >= self.bits
-            }
-            (IpAddr::V6(a), IpAddr::V6(b)) => {
-                (a.to_bits() ^ b.to_bits()).leading_zeros() >= self.bits
-            }
-            _ => false,
-        }
     }
 }
 

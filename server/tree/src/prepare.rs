@@ -378,6 +378,31 @@ impl<'a> Preparation<'a> {
     }
 }
 
+impl Tree {
+    /// Why a request of `identities` would be refused for what ACLs say now, as far as that can
+    /// be told without the leader (`enableEagerACLCheck`).
+    #[must_use]
+    pub fn early_refusal(&self, request: &Request, identities: &[Id]) -> Option<ErrorCode> {
+        let parent = |path| path::parent(path).filter(|_| !path::is_special(path));
+        let (path, perms, acl) = match request {
+            Request::Create(r) | Request::Create2(r) => {
+                (parent(&r.path)?, Perms::CREATE, Some(&r.acl))
+            }
+            Request::Delete(r) => (parent(&r.path)?, Perms::DELETE, None),
+            Request::SetData(r) => (&*r.path, Perms::WRITE, None),
+            Request::SetAcl(r) => (&*r.path, Perms::ADMIN, Some(&r.acl)),
+            _ => return None,
+        };
+        if let Some(acl) = acl
+            && let Err(error) = acl::resolve(acl, identities, &self.options.schemes)
+        {
+            return Some(error);
+        }
+        let acl = self.acl_of(path)?;
+        (!self.allows(acl, perms, identities)).then_some(ErrorCode::NoAuth)
+    }
+}
+
 fn require_valid(path: &str) -> Result<(), ErrorCode> {
     if path::is_valid(path) {
         Ok(())

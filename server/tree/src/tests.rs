@@ -239,5 +239,5 @@ fn acl_of(perms: i32, scheme: &str, id: &str) -> Acl {
 }
 
 fn alice() -> Id {
-    Id::new("digest", &acl::digest_of("alice:a"))
+    Id::new("digest", &acl::PasswordHash::Sha1.identity("alice:a"))
 }

@@ -15,6 +15,10 @@ fn digest_packet(credentials: &str) -> AuthPacket {
     }
 }
 
+fn digest_of(credentials: &str) -> String {
+    PasswordHash::Sha1.identity(credentials)
+}
+
 const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 
 #[test]
@@ -23,6 +27,58 @@ fn digest_is_the_one_that_apache_documents() {
         digest_of("super:test"),
         "super:D/InIHSb7yEEbrWz8b9l71RjZJU="
     );
+}
+
+#[test]
+fn passwords_are_hashed_as_asked() {
+    // `printf user:pw | openssl dgst -NAME -binary | base64`
+    for (name, hash) in [
+        ("SHA1", "2Om+GBbT2q/tS6pdvACZbbm7/1A="),
+        ("md5", "Hzrd7ep2WqeDwSX83aFeaA=="),
+        ("SHA-256", "Fh8MmK6jIxqd61iqgh3Q7UZ5AQo6NbHt+ZWIwPHmup4="),
+        (
+            "SHA-512",
+            "bxuaEbeoHON6HbuCrnA/gB8aYah2KRHyD2q5whekPmB6+BuOzxIr/1zj+fA8dbkGNlWblYgcL1Riuu4O7ljjKg==",
+        ),
+        (
+            "SHA-512/256",
+            "xySJPEyqoejQo3alw/zY9Ck0i/3PV5tv6WGXOmy8pUE=",
+        ),
+        ("SHA3-256", "NMdKMPYZ59aMR48iO6CUeVKUoKmSlFhMwXZ0vmYt65c="),
+    ] {
+        let identity = name
+            .parse()
+            .map(|hash: PasswordHash| hash.identity("user:pw"));
+        assert_eq!(identity, Ok(format!("user:{hash}")), "{name}");
+    }
+    assert_eq!("SHA-257".parse::<PasswordHash>(), Err(UnknownHash));
+}
+
+#[test]
+fn clients_of_another_ensemble_are_told_apart() {
+    let packet = |name: &str| AuthPacket {
+        scheme: "ensemble".to_owned(),
+        ..digest_packet(name)
+    };
+    let mut schemes = Schemes::default();
+    let asked = |name, schemes: &Schemes| authenticate(&packet(name), PEER, schemes);
+    assert_eq!(asked("blue", &schemes), Err(AuthFailed::Refused));
+    schemes.ensemble = Some(BTreeSet::new());
+    assert_eq!(asked("blue", &schemes), Ok(vec![]));
+    schemes.ensemble = Some(["blue".to_owned(), "green".to_owned()].into());
+    assert_eq!(asked("green", &schemes), Ok(vec![]));
+    assert_eq!(asked("", &schemes), Ok(vec![]));
+    assert_eq!(asked("red", &schemes), Err(AuthFailed::WrongEnsemble));
+}
+
+#[test]
+fn who_is_nobody_of_a_required_scheme_is_not_admitted() {
+    let (ip, user) = (Id::new("ip", "127.0.0.1"), Id::new("digest", "u:x"));
+    let mut schemes = Schemes::default();
+    assert!(schemes.admits(&[]));
+    schemes.required = vec!["digest".to_owned(), "sasl".to_owned()];
+    assert!(!schemes.admits(std::slice::from_ref(&ip)));
+    assert!(schemes.admits(&[ip, user]));
 }
 
 #[test]
@@ -47,10 +103,16 @@ fn unknown_schemes_and_missing_credentials_fail() {
     let mut packet = digest_packet("a:b");
     packet.auth = None;
     let schemes = Schemes::default();
-    assert_eq!(authenticate(&packet, PEER, &schemes), Err(AuthFailed));
+    assert_eq!(
+        authenticate(&packet, PEER, &schemes),
+        Err(AuthFailed::Refused)
+    );
     for scheme in ["world", "auth", "super", "sasl", "", "x"] {
         packet.scheme = scheme.to_owned();
-        assert_eq!(authenticate(&packet, PEER, &schemes), Err(AuthFailed));
+        assert_eq!(
+            authenticate(&packet, PEER, &schemes),
+            Err(AuthFailed::Refused)
+        );
     }
     packet.scheme = "ip".to_owned();
     assert_eq!(
