@@ -1,44 +1,77 @@
 //! The `kubernetes` platform: a `ZooKeeperCluster` as a StatefulSet, Services and volume claims.
 //!
-//! Start in [`Kubernetes`], one ensemble seen through one API server. `observe` reads, `objects`
-//! builds what there should be, `apply` writes what differs, `pods` puts a pod into the planner's
-//! words.
+//! Start in [`Kubernetes`], one ensemble seen through one API server. `observe` reads it, `pods`
+//! puts a pod into the planner's words, `objects` builds what there should be, `converge` writes
+//! what differs as `compare` finds it. `authority` is the sidecars' certificate.
 //!
 //! Invariants:
-//! - every write is conditional on what was read in the same pass, and none is repeated by itself;
+//! - a write to what is there is conditional on the version that was read, and none is repeated;
 //! - an object that this resource does not control is neither applied over nor deleted;
 //! - at rest nothing is written: what is there is compared with what there should be, field by
 //!   field;
 //! - a StatefulSet's `replicas` never falls by accident: what is applied carries the number that
-//!   was read, under the version it was read at.
+//!   was read, under the version it was read at;
+//! - what the API server refuses for good is remembered, shown and tried again, and keeps nothing
+//!   else from being done.
 
+mod authority;
+mod compare;
+mod converge;
+mod names;
+mod objects;
+mod observe;
+mod pods;
+mod refusal;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use api::ZooKeeperClusterStatus;
 use api::status::Images;
-use jiff::Timestamp;
-use kube::Client;
+use api::{ZooKeeperCluster, ZooKeeperClusterStatus};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::apps::v1::StatefulSet;
+use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use kube::api::{DeleteParams, PostParams, Preconditions};
+use kube::runtime::events::{Event, EventType, Recorder, Reporter};
+use kube::{Api, Client, Resource};
+use parking_lot::Mutex;
 use plan::{Converge, Desired, Step};
+use tracing::{debug, info};
+
+pub use authority::{Authority, Issued, SignError};
+pub use observe::World;
 
 use crate::platform::{Notice, Platform, PlatformError, Seen};
+use names::Names;
+use refusal::failure;
 
 /// Field manager of all that is written.
 pub const FIELD_MANAGER: &str = "ferrokeeper-operator";
 
+/// Longest note of an event.
+const NOTE_LIMIT: usize = 1024;
+
 /// One ensemble in a Kubernetes cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Kubernetes {
-    #[expect(dead_code, reason = "filled in next")]
+    client: Client,
+    recorder: Recorder,
     ensemble: Arc<Ensemble>,
 }
 
-#[expect(dead_code, reason = "filled in next")]
-#[derive(Debug)]
 struct Ensemble {
-    namespace: String,
-    name: String,
+    names: Names,
     options: Options,
+    memory: Mutex<Memory>,
+}
+
+/// What cannot be read back. Losing it costs a write.
+#[derive(Default)]
+struct Memory {
+    /// Why writes were refused when they were last tried, by what was to be written.
+    refused: BTreeMap<String, String>,
+    certificate: Option<authority::Held>,
 }
 
 /// What the operator's process gives to all ensembles.
@@ -53,34 +86,10 @@ pub struct Options {
     pub user: Option<i64>,
 }
 
-/// Signs certificates for the sidecars' order ports.
-pub trait Authority: fmt::Debug + Send + Sync {
-    /// A new certificate for these DNS names; one may be a wildcard. It must not be taken for the
-    /// operator's.
-    ///
-    /// # Errors
-    /// If it cannot be made; the cause is shown to people.
-    fn issue(&self, names: &[String]) -> Result<Issued, Box<dyn std::error::Error + Send + Sync>>;
-}
-
-/// A certificate for the sidecars of one ensemble; PEM.
-#[derive(Clone)]
-pub struct Issued {
-    /// The authority that signs for all.
-    pub authority: String,
-    /// The certificate.
-    pub certificate: String,
-    /// Its key.
-    pub key: String,
-    /// When another one is to be asked for.
-    pub renew_at: Timestamp,
-}
-
-impl fmt::Debug for Issued {
+impl fmt::Debug for Kubernetes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { renew_at, .. } = self;
-        f.debug_struct("Issued")
-            .field("renew_at", renew_at)
+        f.debug_struct("Kubernetes")
+            .field("names", &self.ensemble.names)
             .finish_non_exhaustive()
     }
 }
@@ -90,50 +99,147 @@ impl Kubernetes {
     /// any by itself (`kube::Config::default_retry` is to be false): a write that was carried out
     /// and not answered is observed, not repeated.
     #[must_use]
-    pub fn new(_client: Client, namespace: &str, name: &str, options: Options) -> Self {
+    pub fn new(client: Client, namespace: &str, name: &str, options: Options) -> Self {
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let ensemble = Ensemble {
-            namespace,
-            name,
-            options,
+        let reporter = Reporter {
+            controller: FIELD_MANAGER.to_owned(),
+            instance: None,
         };
         Self {
-            ensemble: Arc::new(ensemble),
+            recorder: Recorder::new(client.clone(), reporter),
+            client,
+            ensemble: Arc::new(Ensemble {
+                names: Names { namespace, name },
+                options,
+                memory: Mutex::default(),
+            }),
         }
     }
-}
 
-/// What was read of an ensemble's objects.
-#[derive(Clone, Debug, Default)]
-pub struct World {}
+    fn api<K>(&self) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        Api::namespaced(self.client.clone(), &self.ensemble.names.namespace)
+    }
+
+    /// Lowers the number of pods to the member's ordinal, which ends its process, and deletes its
+    /// volume, which goes when the process has ended.
+    async fn dismiss(&self, seen: &Seen<World>, step: &Step) -> Result<(), PlatformError> {
+        let Step::Dismiss {
+            member,
+            process,
+            volume,
+        } = step
+        else {
+            return Err(PlatformError::Cannot("orders go to the sidecar".into()));
+        };
+        let names = &self.ensemble.names;
+        let pod = seen.world.pods.get(member);
+        if pod.is_none_or(|pod| pod.metadata.uid.as_ref() != Some(process)) {
+            return Err(PlatformError::Conflict(format!(
+                "Pod {}",
+                names.pod(*member)
+            )));
+        }
+        let set = names.set(member.kind());
+        let last = i32::from(member.ordinal()) + 1;
+        let live = seen.world.sets.get(&set);
+        let Some(live) = live.filter(|set| observe::replicas(set) <= last) else {
+            let why = format!("member {member} is not the last of StatefulSet {set}");
+            return Err(PlatformError::Cannot(why));
+        };
+        // The template may have been applied in this very pass.
+        let what = format!("StatefulSet {set}");
+        let found = self.api::<StatefulSet>().get(&set).await;
+        let found = found.map_err(|error| failure(&what, error))?;
+        if observe::replicas(&found) != observe::replicas(live) {
+            return Err(PlatformError::Conflict(what));
+        }
+        if observe::replicas(&found) == last && !self.put_replicas(&found, last - 1).await? {
+            return Ok(());
+        }
+        let claim = names.claim(*member);
+        info!(claim, "deleted");
+        let exactly = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(volume.clone()),
+            resource_version: None,
+        });
+        let claims = self.api::<PersistentVolumeClaim>();
+        let deleted = claims.delete(&claim, &exactly).await;
+        let what = format!("PersistentVolumeClaim {claim}");
+        deleted.map(drop).map_err(|error| failure(&what, error))
+    }
+}
 
 impl Platform for Kubernetes {
     type World = World;
 
     async fn observe(&self) -> Result<Seen<World>, PlatformError> {
-        Err(PlatformError::Cannot("it is being built".into()))
+        self.look().await
     }
 
     async fn write_status(
         &self,
-        _seen: &mut Seen<World>,
-        _status: ZooKeeperClusterStatus,
+        seen: &mut Seen<World>,
+        status: ZooKeeperClusterStatus,
     ) -> Result<(), PlatformError> {
-        Err(PlatformError::Cannot("it is being built".into()))
+        if seen.resource.status.as_ref() == Some(&status) {
+            return Ok(());
+        }
+        let name = &self.ensemble.names.name;
+        let what = format!("ZooKeeperCluster {name}");
+        let mut next = seen.resource.clone();
+        next.status = Some(status);
+        let params = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let resources = self.api::<ZooKeeperCluster>();
+        let answer = resources.replace_status(name, &params, &next).await;
+        seen.resource = answer.map_err(|error| failure(&what, error))?;
+        Ok(())
     }
 
     async fn converge(
         &self,
-        _seen: &Seen<World>,
-        _desired: &Desired,
-        _what: &Converge,
+        seen: &Seen<World>,
+        desired: &Desired,
+        what: &Converge,
     ) -> Result<(), PlatformError> {
-        Err(PlatformError::Cannot("it is being built".into()))
+        match what {
+            Converge::Shared => self.keep_shared(seen, desired).await,
+            Converge::Volumes(members) => self.keep_volumes(seen, desired, members).await,
+            Converge::Processes(members) => self.keep_processes(seen, members).await,
+            Converge::Boot(_) => Err(PlatformError::Cannot("orders go to the sidecar".into())),
+        }
     }
 
-    async fn step(&self, _seen: &Seen<World>, _step: &Step) -> Result<(), PlatformError> {
-        Err(PlatformError::Cannot("it is being built".into()))
+    async fn step(&self, seen: &Seen<World>, step: &Step) -> Result<(), PlatformError> {
+        self.dismiss(seen, step).await
     }
 
-    async fn announce(&self, _seen: &Seen<World>, _notices: &[Notice]) {}
+    async fn announce(&self, seen: &Seen<World>, notices: &[Notice]) {
+        let about = seen.resource.object_ref(&());
+        for notice in notices {
+            let ends = notice.message.char_indices();
+            let ends = ends.map(|(at, char)| at + char.len_utf8());
+            let end = ends.take_while(|end| *end <= NOTE_LIMIT).last();
+            let note = notice.message[..end.unwrap_or_default()].to_owned();
+            let event = Event {
+                type_: if notice.warning {
+                    EventType::Warning
+                } else {
+                    EventType::Normal
+                },
+                reason: notice.reason.clone(),
+                note: Some(note),
+                action: "Reconcile".to_owned(),
+                secondary: None,
+            };
+            if let Err(error) = self.recorder.publish(&event, &about).await {
+                debug!(%error, reason = notice.reason, "event not recorded");
+            }
+        }
+    }
 }

@@ -378,8 +378,18 @@ fn resources(
 ) -> (ContainerResources, ContainerResources) {
     let resources = spec.resources.clone().unwrap_or_default();
     let containers = [
-        ("server", resources.server.unwrap_or_default()),
-        ("sidecar", resources.sidecar.unwrap_or_default()),
+        (
+            "server",
+            resources
+                .server
+                .unwrap_or_else(|| container("100m", "128Mi", "1Gi")),
+        ),
+        (
+            "sidecar",
+            resources
+                .sidecar
+                .unwrap_or_else(|| container("10m", "16Mi", "64Mi")),
+        ),
     ];
     for (container, resources) in &containers {
         for (list, quantities) in [
@@ -400,6 +410,15 @@ fn resources(
     }
     let [(_, server), (_, sidecar)] = containers;
     (server, sidecar)
+}
+
+/// Memory is limited, so that one member's cannot become its node's trouble; processor time is not.
+fn container(cpu: &str, memory: &str, memory_limit: &str) -> ContainerResources {
+    let entry = |name: &str, quantity: &str| (name.to_owned(), Quantity(quantity.to_owned()));
+    ContainerResources {
+        requests: [entry("cpu", cpu), entry("memory", memory)].into(),
+        limits: [entry("memory", memory_limit)].into(),
+    }
 }
 
 fn check_pod(pod: &PodFields, wrong: &mut Vec<Invalid>) {
