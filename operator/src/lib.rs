@@ -15,6 +15,7 @@
 pub mod authority;
 pub mod drive;
 pub mod kubernetes;
+pub mod lease;
 pub mod metrics;
 pub mod notices;
 pub mod platform;
