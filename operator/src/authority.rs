@@ -1,5 +1,7 @@
 //! The built-in certificate authority: it signs the operator's certificate and those of the
-//! sidecars. Where it is kept is not its business.
+//! sidecars. Where it is kept is not its business: [`secret`] does it in a cluster.
+
+pub mod secret;
 
 use std::time::Duration;
 
@@ -11,10 +13,15 @@ use rcgen::{
 };
 use time::OffsetDateTime;
 
+use crate::kubernetes;
 use crate::sidecars::Credentials;
 
 /// Certificates are valid from this long before they are made, since clocks differ.
 const CLOCK_SKEW: Duration = Duration::from_secs(3600);
+
+/// How long certificates live that can be renewed: long enough for an operator to be away for a
+/// month in the worst case.
+pub const LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Signs certificates. It does not expire: whoever wants another one replaces it.
 #[derive(Debug)]
@@ -130,6 +137,26 @@ impl Authority {
                 key: key.serialize_pem(),
             },
             renew_at: now + life / 3 * 2,
+        })
+    }
+}
+
+impl kubernetes::Authority for Authority {
+    fn issue(
+        &self,
+        names: &[String],
+    ) -> Result<kubernetes::Issued, Box<dyn std::error::Error + Send + Sync>> {
+        let issued = self.issue(Holder::Sidecar(names), Timestamp::now(), LIFE)?;
+        let Credentials {
+            authority,
+            certificate,
+            key,
+        } = issued.credentials;
+        Ok(kubernetes::Issued {
+            authority,
+            certificate,
+            key,
+            renew_at: issued.renew_at,
         })
     }
 }

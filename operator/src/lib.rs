@@ -2,7 +2,8 @@
 //!
 //! Start in [`reconcile`]: one pass is five calls. [`platform`] is where an ensemble runs, behind
 //! one trait with two implementations; [`sidecars`] speaks to the order ports; [`drive`] makes
-//! pass after pass.
+//! pass after pass. [`run`] is the operator's process in a cluster: [`lease`] decides whether it
+//! acts, [`fleet`] has a `drive` for each ensemble.
 //!
 //! Invariants:
 //! - the operator decides nothing: `plan` does, from values;
@@ -14,10 +15,13 @@
 
 pub mod authority;
 pub mod drive;
+pub mod fleet;
 pub mod kubernetes;
 pub mod lease;
 pub mod metrics;
 pub mod notices;
 pub mod platform;
 pub mod reconcile;
+pub mod run;
+pub mod serve;
 pub mod sidecars;

@@ -7,7 +7,7 @@ use api::sidecar::{OrderResponse, ServerState, Term};
 use plan::{Converge, Desired, MemberOrder, Plan, Step, plan, validate};
 use tracing::{info, warn};
 
-use crate::metrics::Metrics;
+use crate::metrics::EnsembleMetrics;
 use crate::notices::notices;
 use crate::platform::{Platform, PlatformError, Seen};
 use crate::sidecars::{Orders, SidecarError};
@@ -39,6 +39,9 @@ pub enum PassError {
         /// The higher term.
         seen: Term,
     },
+    /// Something did not answer, and whether it was done is not known.
+    #[error("the pass was not finished within {0:?}")]
+    Unfinished(Duration),
 }
 
 /// One pass; answers when to look again at the latest.
@@ -49,7 +52,7 @@ pub async fn reconcile<P: Platform, O: Orders>(
     platform: &P,
     sidecars: &O,
     lead: &mut Leadership,
-    metrics: &Metrics,
+    metrics: &EnsembleMetrics,
 ) -> Result<Duration, PassError> {
     let mut seen = observe(platform, sidecars).await?;
     let before = seen.resource.status.clone().unwrap_or_default();

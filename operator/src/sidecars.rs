@@ -43,10 +43,10 @@ pub trait Orders: Sync {
     ) -> impl Future<Output = Result<OrderResponse, SidecarError>> + Send;
 }
 
-/// Speaks to sidecars over mutual TLS, under the operator's name.
+/// Speaks to sidecars over mutual TLS, under the operator's name. Copies share credentials.
 #[derive(Clone, Debug)]
 pub struct Sidecars {
-    client: reqwest::Client,
+    client: Arc<RwLock<reqwest::Client>>,
     known: Arc<Known>,
 }
 
@@ -113,28 +113,46 @@ impl Sidecars {
     /// # Errors
     /// If the credentials cannot be used.
     pub fn new(credentials: &Credentials) -> Result<Self, SidecarError> {
-        let own = format!("{}{}", credentials.key, credentials.certificate);
         let known = Arc::new(Known::default());
-        let authority = reqwest::Certificate::from_pem(credentials.authority.as_bytes())?;
-        let client = reqwest::Client::builder()
-            .https_only(true)
-            // Members are inside: the proxy of somebody's environment does not reach them.
-            .no_proxy()
-            // A name can be at another address in the next pass.
-            .pool_max_idle_per_host(0)
-            .timeout(ANSWER_WITHIN)
-            .identity(reqwest::Identity::from_pem(own.as_bytes())?)
-            .tls_certs_only([authority])
-            .dns_resolver(Arc::clone(&known))
-            .build()?;
+        let client = Arc::new(RwLock::new(client(credentials, &known)?));
         Ok(Self { client, known })
+    }
+
+    /// Uses other credentials from now on.
+    ///
+    /// # Errors
+    /// If they cannot be used; those from before are used further then.
+    pub fn renew(&self, credentials: &Credentials) -> Result<(), SidecarError> {
+        *self.client.write() = client(credentials, &self.known)?;
+        Ok(())
+    }
+
+    fn client(&self) -> reqwest::Client {
+        self.client.read().clone()
     }
 
     async fn status(&self, endpoint: &Endpoint) -> Result<SidecarStatus, SidecarError> {
         self.known.learn(endpoint);
-        let response = self.client.get(url(endpoint, STATUS_PATH)).send().await?;
+        let response = self.client().get(url(endpoint, STATUS_PATH)).send().await?;
         Ok(response.error_for_status()?.json().await?)
     }
+}
+
+fn client(credentials: &Credentials, known: &Arc<Known>) -> Result<reqwest::Client, SidecarError> {
+    let own = format!("{}{}", credentials.key, credentials.certificate);
+    let authority = reqwest::Certificate::from_pem(credentials.authority.as_bytes())?;
+    let client = reqwest::Client::builder()
+        .https_only(true)
+        // Members are inside: the proxy of somebody's environment does not reach them.
+        .no_proxy()
+        // A name can be at another address in the next pass.
+        .pool_max_idle_per_host(0)
+        .timeout(ANSWER_WITHIN)
+        .identity(reqwest::Identity::from_pem(own.as_bytes())?)
+        .tls_certs_only([authority])
+        .dns_resolver(Arc::clone(known))
+        .build()?;
+    Ok(client)
 }
 
 impl Orders for Sidecars {
@@ -176,7 +194,7 @@ impl Orders for Sidecars {
     ) -> Result<OrderResponse, SidecarError> {
         self.known.learn(endpoint);
         let response = self
-            .client
+            .client()
             .post(url(endpoint, ORDERS_PATH))
             .json(request)
             .send()

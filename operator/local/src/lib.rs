@@ -51,7 +51,7 @@ const AT_REST: Duration = Duration::from_secs(1);
 pub async fn operate(shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
     let platform = Local::new(Remote::new(Path::new(""))?);
     let sidecars = Sidecars::new(&Credentials::read(Path::new("operator"))?)?;
-    let (metrics, wake) = (Metrics::new()?, Notify::new());
+    let (metrics, wake) = (Metrics::new()?.ensemble("", "local"), Notify::new());
     drive(&platform, &sidecars, &metrics, AT_REST, &wake, shutdown).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@ use plan::Observed;
 use plan::observed::Capabilities;
 
 use super::*;
+use crate::metrics::Metrics;
 use crate::platform::Endpoint;
 
 /// A platform with one empty ensemble that notes what is asked of it.
@@ -122,7 +123,7 @@ impl Orders for Nobody {
 }
 
 async fn pass(platform: &Noting, lead: &mut Leadership) -> Result<Duration, PassError> {
-    let metrics = Metrics::new().expect("metrics");
+    let metrics = Metrics::new().expect("metrics").ensemble("ns", "demo");
     reconcile(platform, &Nobody, lead, &metrics).await
 }
 
