@@ -3,6 +3,7 @@
 mod access;
 mod chart;
 mod hostile;
+mod kubernetes;
 mod members;
 mod sessions;
 mod storage;

@@ -8,6 +8,7 @@
 
 pub mod dump;
 pub mod ensemble;
+pub mod kubernetes;
 pub mod load;
 pub mod process;
 pub mod raw;
