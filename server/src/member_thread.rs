@@ -119,7 +119,7 @@ impl MemberThread {
                     // The connection took its watches with it, but this thread may have served
                     // a read of its since.
                     let watcher = tree::Watcher(client.0);
-                    shared.watches.lock().remove_watcher(watcher);
+                    shared.forget_watcher(watcher);
                     continue;
                 }
                 Work::Touched(sessions) => Input::Touched(sessions),

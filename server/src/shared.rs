@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use member::{ClientId, Status};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use tree::acl::Schemes;
-use tree::{Tree, WatchTable};
+use tree::{Tree, WatchTable, Watcher};
 use wire::config::EnsembleConfig;
 use wire::{PeerId, Zxid};
 
@@ -22,6 +22,9 @@ use crate::metrics::Metrics;
 /// Bytes of all clients' writes under way; beyond it only clients without writes under way are
 /// read. Half of what a member holds while it has no leader.
 const OUTSTANDING: usize = 64 << 20;
+
+/// Watches taken under one lock: less than a millisecond.
+const WATCHES_AT_ONCE: usize = 1000;
 
 /// What the threads of one member share. Locks are taken in this order: the tree's, the
 /// watches' or the digests', a mailbox's.
@@ -119,6 +122,14 @@ impl Shared {
         self.tree_generation.fetch_add(1, Ordering::AcqRel);
         self.set_applied(guard.last_zxid());
         old
+    }
+
+    /// Takes the watches of a connection that is over. Others get the table in between.
+    pub(crate) fn forget_watcher(&self, watcher: Watcher) {
+        let mut watches = self.watches.lock();
+        while watches.remove_watcher(watcher, WATCHES_AT_ONCE) {
+            MutexGuard::bump(&mut watches);
+        }
     }
 
     pub(crate) fn serving(&self) -> Serving {

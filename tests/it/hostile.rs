@@ -140,18 +140,9 @@ fn what_is_not_a_clients_to_ask_is_refused() -> anyhow::Result<()> {
 fn ten_thousand_silent_connections_are_cheap() -> anyhow::Result<()> {
     const COUNT: usize = 10_000;
     const EACH: u64 = 8 << 10;
-    // Here and, inherited, in the server.
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = COUNT as u64 + 1000;
-    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
-        eprintln!("skipped: this user may not open {wanted} files");
+    if !may_open(COUNT as u64 + 1000)? {
         return Ok(());
     }
-    let raised = Rlimit {
-        current: limit.maximum,
-        ..limit
-    };
-    setrlimit(Resource::Nofile, raised).context("raise the number of open files")?;
     let folder = tempfile::tempdir()?;
     let server = Single::start(folder.path(), "")?;
     let mut other = Connection::connect(server.client, SessionId::NONE)?;
@@ -174,6 +165,22 @@ fn ten_thousand_silent_connections_are_cheap() -> anyhow::Result<()> {
     last.read_to_string(&mut answer)?;
     assert_eq!(answer, "imok");
     Ok(())
+}
+
+/// Allows this process, and those that it starts, as many files as it may have. False if these are
+/// fewer than `wanted`.
+pub(crate) fn may_open(wanted: u64) -> anyhow::Result<bool> {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.maximum.is_some_and(|maximum| maximum < wanted) {
+        eprintln!("skipped: this user may not open {wanted} files");
+        return Ok(false);
+    }
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).context("raise the number of open files")?;
+    Ok(true)
 }
 
 #[test]
@@ -262,7 +269,7 @@ fn client_that_takes_no_answers_is_not_served_further() -> anyhow::Result<()> {
 }
 
 /// Bytes of memory that a process has.
-fn resident(process: u32) -> anyhow::Result<u64> {
+pub(crate) fn resident(process: u32) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -7,4 +7,5 @@ mod kubernetes;
 mod members;
 mod sessions;
 mod storage;
+mod watch_memory;
 mod watches;

@@ -108,3 +108,13 @@ impl Single {
         Ok(())
     }
 }
+
+/// Asks again and again until it is so.
+pub(crate) fn until(mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + START;
+    while !is_so()? {
+        anyhow::ensure!(Instant::now() < deadline, "it does not come to pass");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tree::{Pending, PrepareContext, Standing, Tree};
 use wire::client::{BarePath, ErrorCode, Request, Write};
+use wire::config::EnsembleConfig;
 use wire::quorum::ForwardHeader;
 use wire::txn::Entry;
 use wire::{PeerId, SessionId, Zxid};
@@ -13,7 +14,7 @@ use zab::{Instant, LinkId};
 use crate::held::{Ask, Origin};
 use crate::reap::Reaper;
 use crate::sessions::Sessions;
-use crate::{Now, Settings};
+use crate::{Now, Settings, reconfig};
 
 /// Made once a leader's initial history is applied, dropped whole when it stops leading.
 ///
@@ -23,6 +24,8 @@ use crate::{Now, Settings};
 #[derive(Debug)]
 pub(crate) struct Leading {
     this: PeerId,
+    may_reconfig: bool,
+    is_alone: bool,
     pending: Pending,
     sessions: Sessions,
     syncs: VecDeque<Barrier>,
@@ -64,6 +67,8 @@ impl Leading {
         }
         Self {
             this: settings.zab.id,
+            may_reconfig: settings.zab.reconfig,
+            is_alone: settings.zab.standalone,
             pending: Pending::new(settings.zab.seed),
             sessions,
             syncs: VecDeque::new(),
@@ -95,13 +100,19 @@ impl Leading {
     }
 
     /// Answers a request with a transaction, or notes a `sync`. There must be room.
-    pub(crate) fn ask(&mut self, now: Now, tree: &Tree, origin: Origin, ask: Ask) {
+    pub(crate) fn ask(
+        &mut self,
+        now: Now,
+        (tree, config): (&Tree, &EnsembleConfig),
+        origin: Origin,
+        ask: Ask,
+    ) {
         match ask {
             Ask::Refused(header, code) => self.fail(now, header, code),
             Ask::Write(write) if matches!(write.request, Request::Sync(_)) => {
                 self.sync(origin, &write);
             }
-            Ask::Write(write) => match self.admit(now, origin, &write) {
+            Ask::Write(write) => match self.admit(now, (tree, config), origin, &write) {
                 Ok(standing) => self.prepare(now, tree, standing, &write),
                 Err(code) => {
                     let header = ForwardHeader {
@@ -116,7 +127,13 @@ impl Leading {
     }
 
     /// How a request's session stands. Opens and closes sessions on the way.
-    fn admit(&mut self, now: Now, origin: Origin, write: &Write) -> Result<Standing, ErrorCode> {
+    fn admit(
+        &mut self,
+        now: Now,
+        (tree, config): (&Tree, &EnsembleConfig),
+        origin: Origin,
+        write: &Write,
+    ) -> Result<Standing, ErrorCode> {
         let owner = origin.owner(self.this);
         match &write.request {
             Request::CreateSession(r) => {
@@ -132,9 +149,15 @@ impl Leading {
                     Err(ErrorCode::SessionExpired)
                 }
             }
-            Request::Reconfig(_) => {
+            Request::Reconfig(_) if !self.may_reconfig => Err(ErrorCode::ReconfigDisabled),
+            Request::Reconfig(request) => {
                 self.sessions.check(write.session, owner)?;
-                Err(ErrorCode::ReconfigDisabled)
+                if self.is_alone {
+                    return Err(ErrorCode::Unimplemented);
+                }
+                reconfig::wanted(tree, config, write, request)?;
+                // No member of the new configuration is proved to follow yet.
+                Err(ErrorCode::NewConfigNoQuorum)
             }
             _ => match self.sessions.check(write.session, owner) {
                 Ok(()) => Ok(Standing::Global),
@@ -241,7 +264,7 @@ impl Leading {
     }
 
     /// Proposes the end of what is over: sessions, containers, znodes with a time to live.
-    pub(crate) fn end_what_is_over(&mut self, now: Now, tree: &Tree) {
+    pub(crate) fn end_what_is_over(&mut self, now: Now, tree: &Tree, config: &EnsembleConfig) {
         if self.proof.is_some() {
             return;
         }
@@ -249,7 +272,8 @@ impl Leading {
             if !self.has_room() {
                 return;
             }
-            self.ask_myself(now, tree, session, Request::CloseSession(()));
+            let write = own_write(session, Request::CloseSession(()));
+            self.ask(now, (tree, config), Origin::Here, Ask::Write(write));
         }
         for path in self.reaper.due(now, tree, ENDED_AT_ONCE) {
             if !self.has_room() {
@@ -259,11 +283,6 @@ impl Leading {
             let write = own_write(SessionId(0), request);
             self.prepare(now, tree, Standing::Global, &write);
         }
-    }
-
-    fn ask_myself(&mut self, now: Now, tree: &Tree, session: SessionId, request: Request) {
-        let write = own_write(session, request);
-        self.ask(now, tree, Origin::Here, Ask::Write(write));
     }
 
     /// When [`Leading::end_what_is_over`] is next worth calling.

@@ -20,6 +20,7 @@ mod leading;
 mod learning;
 mod machine;
 mod reap;
+mod reconfig;
 mod sessions;
 mod status;
 

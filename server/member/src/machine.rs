@@ -438,7 +438,7 @@ impl Member {
         }
         match (&mut self.part, ask) {
             (Part::Leading(leading), ask) if self.held.is_empty() && leading.has_room() => {
-                leading.ask(now, tree, origin, ask);
+                leading.ask(now, (tree, self.zab.config()), origin, ask);
             }
             (Part::Learning(_), Ask::Write(write)) => self.forward(write),
             (_, ask) => {
@@ -604,7 +604,7 @@ impl Member {
         while leading.has_room()
             && let Some((origin, ask)) = self.held.pop()
         {
-            leading.ask(now, tree, origin, ask);
+            leading.ask(now, (tree, self.zab.config()), origin, ask);
         }
         // A tick is time enough to take in what came meanwhile.
         if let Some(since) = leading.proof_needed()
@@ -613,7 +613,7 @@ impl Member {
         {
             leading.trust();
         }
-        leading.end_what_is_over(now, tree);
+        leading.end_what_is_over(now, tree, self.zab.config());
     }
 
     /// Hands over what was prepared. False if there was nothing.

@@ -534,7 +534,7 @@ impl Drop for Connection {
             .fetch_sub(self.exchange.bytes(), Ordering::Relaxed);
         if self.session != SessionId::NONE {
             let watcher = Watcher(self.mailbox.client.0);
-            shared.watches.lock().remove_watcher(watcher);
+            shared.forget_watcher(watcher);
         }
         shared.connections.lock().remove(&self.mailbox.client);
         shared.inbox.push(Work::Gone(self.mailbox.client), 0);

@@ -49,6 +49,13 @@ impl Tree {
 
     fn apply_multi(&mut self, parts: &[(i32, Txn)], header: &TxnHeader, out: &mut Applied) {
         let failed = parts.iter().any(|(kind, _)| *kind == kind::ERROR);
+        // The one error of a part that is the whole's: its connection is to be closed.
+        let moved = ErrorCode::SessionMoved.code();
+        let is_moved = |part: &Txn| matches!(part, Txn::Error(error) if error.err == moved);
+        if parts.iter().any(|(_, part)| is_moved(part)) {
+            out.error = moved;
+            return;
+        }
         // Where Apache leads, a failed multi still holds the parts before the failure.
         let mut untried = ErrorCode::Ok;
         for (kind, part) in parts {

@@ -147,12 +147,17 @@ impl WatchTable {
         }
     }
 
-    /// Takes all watches of a connection.
-    pub fn remove_watcher(&mut self, watcher: Watcher) {
+    /// Takes watches of a connection that is over, so many paths at most: there may be millions,
+    /// and others want the table meanwhile. True if some are left.
+    pub fn remove_watcher(&mut self, watcher: Watcher, paths: usize) -> bool {
         // The connection goes with its last entry.
-        while let Some(connection) = self.connections.find(watcher) {
+        for _ in 0..paths {
+            let Some(connection) = self.connections.find(watcher) else {
+                return false;
+            };
             self.set_bits(self.connections.first(connection), Bits::default());
         }
+        self.connections.find(watcher).is_some()
     }
 
     /// removeWatches.

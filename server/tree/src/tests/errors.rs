@@ -158,6 +158,10 @@ fn sessions_are_checked_before_paths() {
             refused(&mut leader, request, error);
         }
     }
+    leader.standing = Standing::Moved;
+    let moved = code(ErrorCode::SessionMoved);
+    assert_eq!(leader.done(S, multi(vec![persistent("/y")])), moved);
+    assert_eq!(leader.applied.body(), []);
     leader.standing = Standing::Local;
     refused(
         &mut leader,

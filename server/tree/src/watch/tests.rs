@@ -88,7 +88,7 @@ fn recursive_watches_hear_of_descendants_but_not_of_lists_of_children() {
     );
     assert_eq!(fired(&mut table, "/x", EventType::NodeCreated), [A, B]);
     assert_eq!(fired(&mut table, "/a", EventType::NodeChildrenChanged), []);
-    table.remove_watcher(B);
+    assert!(!table.remove_watcher(B, 10));
     assert_eq!(fired(&mut table, "/x", EventType::NodeCreated), [A]);
     assert_eq!(table.remove(A, &request("/", 5)), Ok(()));
     assert_eq!(fired(&mut table, "/x", EventType::NodeCreated), []);
@@ -145,7 +145,8 @@ fn many_watchers_of_many_paths_come_and_go() {
     }
     assert_eq!(counts(&table), (2000, 40, 50));
     for watcher in 0..25 {
-        table.remove_watcher(Watcher(watcher));
+        assert!(table.remove_watcher(Watcher(watcher), 39));
+        assert!(!table.remove_watcher(Watcher(watcher), 39));
     }
     assert_eq!(counts(&table), (1000, 40, 25));
     let rest: Vec<Watcher> = (25..50).map(Watcher).collect();
@@ -247,7 +248,7 @@ fn the_table_does_what_a_plain_set_does() {
             let watcher = Watcher(random.below(30));
             match random.below(100) {
                 0 => {
-                    table.remove_watcher(watcher);
+                    table.remove_watcher(watcher, usize::MAX);
                     plain.retain(|w| w.1 != watcher);
                 }
                 1..=3 => {
@@ -282,7 +283,7 @@ fn the_table_does_what_a_plain_set_does() {
             let pairs: BTreeSet<_> = plain.iter().map(|w| (w.0.as_str(), w.1)).collect();
             assert_eq!(table.iter().collect::<BTreeSet<_>>(), pairs);
         }
-        (0..30).for_each(|i| table.remove_watcher(Watcher(i)));
+        (0..30).for_each(|i| assert!(!table.remove_watcher(Watcher(i), 99)));
         assert_eq!(counts(&table), (0, 0, 0));
         assert_eq!(table.pairs.len(), 0);
     }
