@@ -123,8 +123,9 @@ pub struct Limits {
     pub backlog: Option<u32>,
     /// Bytes of the longest frame and record (`jute.maxbuffer`).
     pub frame: usize,
-    /// Requests under way before clients are no longer read (`globalOutstandingLimit`).
-    pub outstanding: usize,
+    /// Requests under way before clients that have some are no longer read
+    /// (`globalOutstandingLimit`), if there is such a limit besides the one in bytes.
+    pub outstanding: Option<usize>,
     /// Milliseconds that a connection may take to ask for a session
     /// (`nio.sessionlessCnxnTimeout`).
     pub sessionless: u64,
@@ -166,6 +167,9 @@ pub struct Throttle {
     /// Requests under way beyond which no client is read (`request_throttle_max_requests`),
     /// 0 for the member's own limits only.
     pub requests: usize,
+    /// Milliseconds between two looks whether a client is read again
+    /// (`request_throttle_stall_time`).
+    pub stall: u64,
     /// Milliseconds after which a request that still waits is refused with `THROTTLEDOP`
     /// (`throttled_op_wait_time`), 0 for never.
     pub wait: u64,

@@ -65,6 +65,10 @@ metrics! {
         response_bytes: "Bytes sent to clients",
         connection_request_count: "Connect requests received",
         connection_rejected: "Connections refused for being too many",
+        sessionless_connections_expired: "Connections closed that asked for no session in time",
+        large_requests_rejected: "Large requests refused for being too many",
+        throttled_ops: "Requests refused for having waited too long",
+        request_throttle_wait_count: "Looks whether requests that wait may go on",
         connection_drop_count: "Connections closed by this member",
         connection_revalidate_count: "Sessions that clients went on with",
         cnxn_closed_without_zk_server_running: "Connections closed while not serving",
@@ -89,6 +93,8 @@ metrics! {
         propagation_latency: "Milliseconds from a transaction's making to its applying here",
         fsynctime: "Milliseconds of the log's syncs",
         snapshottime: "Milliseconds of snapshots",
+        connection_token_deficit: "Tokens of connections that are taken",
+        request_throttle_queue_time_ms: "Milliseconds that requests waited for others",
         election_time: "Milliseconds from looking for a leader to having one",
     }
 }

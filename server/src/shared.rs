@@ -12,7 +12,9 @@ use wire::config::EnsembleConfig;
 use wire::{PeerId, Zxid};
 
 use crate::admin::digests::DigestLog;
-use crate::clients::mailbox::Mailbox;
+use crate::boot::random;
+use crate::clients::admission::{Admission, Visit};
+use crate::clients::mailbox::{Mailbox, Waiting};
 use crate::clients::touched::Touched;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,8 +42,16 @@ pub(crate) struct Shared {
     pub(crate) digests: Mutex<DigestLog>,
     pub(crate) connections: Mutex<HashMap<ClientId, Arc<Mailbox>>>,
     pub(crate) touched: Touched,
+    /// How fast clients are let in.
+    pub(crate) admission: Admission,
     /// Bytes of writes that clients wait for.
     pub(crate) outstanding: AtomicUsize,
+    /// Bytes of those that are large, as `largeRequestThreshold` says.
+    pub(crate) large: AtomicUsize,
+    /// Bytes that wait for clients to take them.
+    pub(crate) waiting: Waiting,
+    /// Requests that clients wait for.
+    pub(crate) requests: AtomicUsize,
     /// The configuration in force.
     pub(crate) ensemble: RwLock<Arc<EnsembleConfig>>,
     /// What the member thread last showed of itself.
@@ -77,6 +87,7 @@ impl Shared {
         let applied = AtomicU64::new(tree.last_zxid().0);
         Self {
             ensemble: RwLock::new(Arc::new(config.ensemble.clone())),
+            admission: Admission::new(config.limits.connecting.clone()),
             config,
             schemes: tree.options().schemes.clone(),
             clock: parts.clock,
@@ -88,6 +99,9 @@ impl Shared {
             connections: Mutex::default(),
             touched: Touched::new(),
             outstanding: AtomicUsize::new(0),
+            large: AtomicUsize::new(0),
+            waiting: Waiting::default(),
+            requests: AtomicUsize::new(0),
             status: RwLock::new(None),
             synced: RwLock::default(),
             draining: AtomicBool::new(false),
@@ -158,9 +172,24 @@ impl Shared {
         self.leading_since.store(since, Ordering::Relaxed);
     }
 
-    /// Whether clients that have writes under way may be read.
+    /// Whether clients that have requests under way may be read.
     pub(crate) fn has_room(&self) -> bool {
+        let limit = self.config.limits.outstanding.unwrap_or(usize::MAX);
         self.outstanding.load(Ordering::Relaxed) < OUTSTANDING
+            && self.requests.load(Ordering::Relaxed) < limit
+    }
+
+    /// Whether one more client is let in now.
+    pub(crate) fn admits(&self, visit: Visit) -> bool {
+        let dice = || (random() >> 11) as f64 / (1_u64 << 53) as f64;
+        let admits = self.admission.admits(visit, self.clock.millis(), dice);
+        if admits {
+            let deficit = self.admission.deficit() as f64;
+            self.metrics.connection_token_deficit.observe(deficit);
+        } else {
+            self.metrics.connection_rejected.inc();
+        }
+        admits
     }
 }
 

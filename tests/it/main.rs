@@ -4,6 +4,7 @@ mod access;
 mod chart;
 mod hostile;
 mod kubernetes;
+mod limits;
 mod members;
 mod sessions;
 mod storage;

@@ -14,6 +14,7 @@ use crate::shared::Shared;
 struct Now {
     latency: (u64, f64, u64),
     connections: usize,
+    drop_chance: f64,
     outstanding: usize,
     /// Last, least and greatest.
     responses: [i64; 3],
@@ -39,6 +40,7 @@ impl Now {
         Self {
             latency: shared.metrics.latency.summary(),
             connections: shared.connections.lock().len(),
+            drop_chance: shared.admission.drop_chance(),
             outstanding,
             responses: shared.metrics.responses.read(),
             watches: shared.watches.lock().len(),
@@ -95,6 +97,11 @@ const GAUGES: &[Row] = &[
     ("max_latency", "Greatest of the latencies", |now| {
         Some(now.latency.2 as f64)
     }),
+    (
+        "connection_drop_probability",
+        "Chance of a connection to be refused at random",
+        |now| Some(now.drop_chance),
+    ),
     ("num_alive_connections", "Client connections", |now| {
         Some(now.connections as f64)
     }),

@@ -60,6 +60,7 @@ impl World {
             asking: Arc::new(Mailbox::new(
                 ClientId(9),
                 "127.0.0.1:60604".parse().unwrap(),
+                Default::default(),
             )),
             shared,
             _folder: folder,
@@ -70,7 +71,7 @@ impl World {
 
     fn connect(&self, client: u64, peer: &str) -> Arc<Mailbox> {
         let peer: SocketAddr = peer.parse().unwrap();
-        let mailbox = Arc::new(Mailbox::new(ClientId(client), peer));
+        let mailbox = Arc::new(Mailbox::new(ClientId(client), peer, Default::default()));
         let mut connections = self.shared.connections.lock();
         connections.insert(ClientId(client), mailbox.clone());
         mailbox

@@ -111,7 +111,10 @@ fn start(
     let place = places.take(peer.ip().to_canonical())?;
     // Fails only for a socket that is closed already, which reading will tell.
     let _ = stream.set_nodelay(true);
-    let mailbox = Arc::new(Mailbox::new(client, peer));
+    if shared.config.limits.keep_alive {
+        let _ = rustix::net::sockopt::set_socket_keepalive(&stream, true);
+    }
+    let mailbox = Arc::new(Mailbox::new(client, peer, shared.waiting.clone()));
     shared.connections.lock().insert(client, mailbox.clone());
     let connection = Connection::new(shared.clone(), mailbox, ByteStream::Plain(stream), place);
     vital::task(runtime, "client connection", connection);

@@ -16,12 +16,14 @@ use wire::{Id, Perms, Record, SessionId, Zxid};
 
 use crate::admin::words;
 use crate::clients::accept::Place;
+use crate::clients::admission::Visit;
 use crate::clients::exchange::Exchange;
 use crate::clients::handshake::{self, Wish};
-use crate::clients::mailbox::{Mail, Mailbox};
+use crate::clients::mailbox::{End, Mail, Mailbox};
 use crate::clients::reads::{Limits, Reader, Served};
 use crate::clients::requests::Writes;
 use crate::clients::stream::ByteStream;
+use crate::clients::throttle::Held;
 use crate::inbox::Work;
 use crate::shared::{Serving, Shared};
 
@@ -35,8 +37,7 @@ const UNSENT_BYTES: usize = 1 << 20;
 const READS_PER_GUARD: usize = 128;
 /// Rounds of reading and writing before other connections get their turn.
 const ROUNDS: usize = 8;
-/// How long a connection may take to say who it is, as Apache's
-/// `nio.sessionlessCnxnTimeout`, and how long a client may take to fetch its last answers.
+/// How long a client may take to fetch its last answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Bytes taken from a socket at once.
 const INPUT: usize = 64 << 10;
@@ -63,8 +64,14 @@ pub(crate) struct Connection {
     pub(super) exchange: Exchange,
     pub(super) session: SessionId,
     pub(super) phase: Phase,
+    pub(super) decoder: FrameDecoder,
+    /// Requests that wait in the decoder.
+    pub(super) held: Option<Held>,
+    /// What is taken now has waited too long.
+    pub(super) is_late: bool,
+    /// Requests under way that the rest of the member knows of.
+    pub(super) counted: usize,
     stream: ByteStream,
-    decoder: FrameDecoder,
     /// Answers that the socket has not taken, and how much of them it has.
     unsent: Vec<u8>,
     sent: usize,
@@ -99,7 +106,9 @@ impl Connection {
         place: Place,
     ) -> Self {
         let address = tree::acl::ip_identity(mailbox.peer.ip());
-        let decoder = FrameDecoder::new(shared.config.limits.frame);
+        let limits = &shared.config.limits;
+        let decoder = FrameDecoder::new(limits.frame);
+        let patience = Duration::from_millis(limits.sessionless);
         Self {
             shared,
             mailbox,
@@ -107,12 +116,15 @@ impl Connection {
             exchange: Exchange::default(),
             session: SessionId::NONE,
             phase: Phase::Fresh,
-            stream,
             decoder,
+            held: None,
+            is_late: false,
+            counted: 0,
+            stream,
             unsent: Vec::new(),
             sent: 0,
             touched: 0,
-            deadline: Some(Box::pin(tokio::time::sleep(PATIENCE))),
+            deadline: Some(Box::pin(tokio::time::sleep(patience))),
             _place: place,
         }
     }
@@ -123,13 +135,11 @@ impl Connection {
         for _ in 0..ROUNDS {
             match self.round(cx, scratch) {
                 Ok(true) => {}
+                Ok(false) if self.may_look(cx) => {}
                 Ok(false) => {
                     self.release();
                     // After the round, which may have set it.
-                    return match &mut self.deadline {
-                        Some(deadline) => deadline.as_mut().poll(cx),
-                        None => Poll::Pending,
-                    };
+                    return self.poll_deadline(cx);
                 }
                 Err(Over) => return Poll::Ready(()),
             }
@@ -138,10 +148,30 @@ impl Connection {
         Poll::Pending
     }
 
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = &mut self.deadline else {
+            return Poll::Pending;
+        };
+        ready!(deadline.as_mut().poll(cx));
+        if matches!(self.phase, Phase::Fresh | Phase::Connecting { .. }) {
+            self.shared.metrics.sessionless_connections_expired.inc();
+        }
+        Poll::Ready(())
+    }
+
     /// One round; `true` if another one may find something to do.
     fn round(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Result<bool, Over> {
         let out = &mut scratch.output;
+        if self.mailbox.end() == Some(End::Now) {
+            tracing::info!(peer = %self.mailbox.peer, "client closed: it does not take its events");
+            self.shared.metrics.connection_drop_count.inc();
+            return Err(Over);
+        }
         let mut progress = self.has_room() && self.take_mail(out);
+        if !self.has_room() && self.mailbox.end().is_some() {
+            self.close();
+        }
+        progress |= self.take_held(out);
         let was_asked = self.may_read();
         if was_asked {
             match self.stream.poll_read(cx, &mut scratch.input) {
@@ -162,7 +192,9 @@ impl Connection {
         self.count(out.len());
         // Room for answers is as good as news: what waited for it is served in another round.
         progress |= self.unsent.len() + out.len() >= UNSENT_BYTES;
-        match self.flush(cx, out) {
+        let flushed = self.flush(cx, out);
+        self.mailbox.set_unsent(self.unsent.len());
+        match flushed {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Err(Over),
             Poll::Pending => return Ok(false),
@@ -188,7 +220,8 @@ impl Connection {
                 self.exchange.len() < REQUESTS
                     && own < WRITE_BYTES
                     && self.has_room()
-                    && (own == 0 || self.shared.has_room())
+                    && self.held.is_none()
+                    && (self.exchange.is_empty() || self.shared.has_room())
             }
             Phase::Connecting { .. } | Phase::Draining | Phase::Closing => false,
         }
@@ -199,7 +232,7 @@ impl Connection {
     }
 
     /// Takes what is complete of what has come. Returns the writes among it.
-    fn take_frames(&mut self, out: &mut Vec<u8>) -> Writes {
+    pub(super) fn take_frames(&mut self, out: &mut Vec<u8>) -> Writes {
         if self.phase == Phase::Fresh
             && let Some(word) = self.decoder.peek()
             && let Some(answer) = words::answer(word, &self.shared, &self.mailbox)
@@ -211,7 +244,11 @@ impl Connection {
         }
         let mut writes = Writes::default();
         let mut frames = 0;
-        while matches!(self.phase, Phase::Fresh | Phase::Serving) {
+        while matches!(self.phase, Phase::Fresh | Phase::Serving) && !self.must_wait() {
+            let announced = self.decoder.peek().map(u32::from_be_bytes);
+            if self.is_too_large(announced.map_or(0, |length| length as usize)) {
+                break;
+            }
             match self.decoder.poll() {
                 Ok(Some(frame)) if self.phase == Phase::Fresh => self.greet(&frame, out),
                 Ok(Some(frame)) => {
@@ -233,7 +270,7 @@ impl Connection {
         writes
     }
 
-    fn hand_over(&self, writes: Writes) {
+    pub(super) fn hand_over(&self, writes: Writes) {
         if !writes.writes.is_empty() {
             let size = writes.size;
             self.shared.outstanding.fetch_add(size, Ordering::Relaxed);
@@ -265,6 +302,13 @@ impl Connection {
                 return self.close();
             }
         };
+        let visit = match hello.wish {
+            Wish::New { .. } => Visit::New,
+            _ => Visit::Renewed,
+        };
+        if !self.shared.admits(visit) {
+            return self.close();
+        }
         let mailbox = self.mailbox.clone();
         let work = match hello.wish {
             Wish::New { timeout } => Work::Open {
@@ -349,7 +393,7 @@ impl Connection {
             .answer(xid, out, |out, _| out.extend_from_slice(frame));
         if let Some(since) = since {
             let freed = before - self.exchange.bytes();
-            self.shared.outstanding.fetch_sub(freed, Ordering::Relaxed);
+            self.over(freed);
             let took = now.saturating_sub(since);
             self.shared.metrics.wrote(took);
             self.shared.metrics.responses.add(frame.len());
@@ -369,7 +413,7 @@ impl Connection {
             });
         });
         let freed = before - self.exchange.bytes();
-        self.shared.outstanding.fetch_sub(freed, Ordering::Relaxed);
+        self.over(freed);
         self.sent(1);
     }
 
@@ -440,13 +484,11 @@ impl Connection {
     }
 
     /// Counts what goes out in one round, and what waits after it.
-    fn count(&self, bytes: usize) {
+    fn count(&mut self, bytes: usize) {
         if bytes > 0 {
             self.shared.metrics.response_bytes.inc_by(bytes as u64);
         }
-        let queued = self.exchange.len();
-        let counters = &self.mailbox.counters;
-        counters.queued.store(queued, Ordering::Relaxed);
+        self.count_under_way(self.exchange.len());
     }
 
     /// Counts frames on their way to the client.
@@ -481,17 +523,15 @@ impl Connection {
                     }
                 }
             }
-            out.clear();
-            if out.capacity() > 4 * INPUT {
-                out.shrink_to(INPUT);
-            }
+            give_back(out);
             return if self.unsent.is_empty() {
                 Poll::Ready(Ok(()))
             } else {
                 Poll::Pending
             };
         }
-        self.unsent.append(out);
+        self.unsent.extend_from_slice(out);
+        give_back(out);
         while self.sent < self.unsent.len() {
             let n = ready!(self.stream.poll_write(cx, &self.unsent[self.sent..]))?;
             self.sent += n;
@@ -513,6 +553,14 @@ impl Connection {
     }
 }
 
+/// Empties what a worker lends, and keeps little of it.
+fn give_back(out: &mut Vec<u8>) {
+    out.clear();
+    if out.capacity() > 4 * INPUT {
+        out.shrink_to(INPUT);
+    }
+}
+
 impl Future for Connection {
     type Output = ();
 
@@ -528,10 +576,11 @@ impl Future for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.count_under_way(0);
+        for size in self.exchange.sizes() {
+            self.over(size);
+        }
         let shared = &self.shared;
-        shared
-            .outstanding
-            .fetch_sub(self.exchange.bytes(), Ordering::Relaxed);
         if self.session != SessionId::NONE {
             let watcher = Watcher(self.mailbox.client.0);
             shared.forget_watcher(watcher);

@@ -202,6 +202,14 @@ impl Exchange {
         self.bytes
     }
 
+    /// The bytes of each.
+    pub(crate) fn sizes(&self) -> impl Iterator<Item = usize> {
+        self.asked.iter().filter_map(|asked| match asked {
+            Asked::Write { size, .. } => Some(*size),
+            Asked::Reads(_) | Asked::Answered(_) => None,
+        })
+    }
+
     /// Gives memory back while nothing is going on.
     pub(crate) fn release(&mut self) {
         if self.asked.is_empty() && self.asked.capacity() > 0 {

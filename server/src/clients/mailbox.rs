@@ -1,6 +1,9 @@
 //! What the member thread has for one connection.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::task::Waker;
 
 use member::ClientId;
@@ -13,9 +16,18 @@ use crate::clients::reads::Served;
 use crate::clock;
 use crate::metrics::ConnectionCounters;
 
-/// Bytes of mail that a connection may leave unread: a client that takes its events more slowly
-/// than they come is closed, and reads the state anew when it comes back.
+/// Bytes that may wait for one client: one that takes its events more slowly than they come is
+/// closed, and reads the state anew when it comes back. Enough for half a million events at once.
 const CAPACITY: usize = 64 << 20;
+/// Bytes that may wait for all clients before those that many wait for are closed.
+const ALL: usize = 256 << 20;
+/// Bytes that may wait for a client whatever waits for others.
+const FAIR: usize = 1 << 20;
+/// What a letter takes besides its frame.
+const LETTER: usize = size_of::<Mail>();
+
+/// Bytes that wait for all clients, in mailboxes and in connections.
+pub(crate) type Waiting = Arc<AtomicUsize>;
 
 /// One connection, as the rest of the member sees it.
 pub(crate) struct Mailbox {
@@ -26,12 +38,25 @@ pub(crate) struct Mailbox {
     /// For `cons` and its kin.
     pub(crate) counters: ConnectionCounters,
     inner: Mutex<Inner>,
+    /// Bytes that the connection has taken out and could not send.
+    unsent: AtomicUsize,
+    waiting: Waiting,
 }
 
 #[derive(Default)]
 struct Inner {
     letters: Letters,
     waker: Option<Waker>,
+    end: Option<End>,
+}
+
+/// How a connection that cannot send is to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// What waits for it may still be sent for a while.
+    Soon,
+    /// Too much waits for it.
+    Now,
 }
 
 /// Mail in the order in which it came. Frames are encoded one behind the other in `bytes`.
@@ -62,12 +87,15 @@ pub(crate) enum Mail {
 }
 
 impl Mailbox {
-    pub(crate) fn new(client: ClientId, peer: SocketAddr) -> Self {
+    /// `waiting` is shared by all.
+    pub(crate) fn new(client: ClientId, peer: SocketAddr, waiting: Waiting) -> Self {
         Self {
             client,
             peer,
             counters: ConnectionCounters::new(clock::wall()),
             inner: Mutex::default(),
+            unsent: AtomicUsize::new(0),
+            waiting,
         }
     }
 
@@ -75,15 +103,38 @@ impl Mailbox {
     #[must_use]
     pub(crate) fn post(&self, write: impl FnOnce(&mut Letters)) -> bool {
         let mut inner = self.inner.lock();
+        if inner.end == Some(End::Now) {
+            return false;
+        }
         let was_empty = inner.letters.mail.is_empty();
-        if inner.letters.bytes.len() > CAPACITY {
+        let before = inner.letters.size();
+        let own = before + self.unsent.load(Relaxed);
+        if own > CAPACITY || (own > FAIR && self.waiting.load(Relaxed) > ALL) {
             inner.letters = Letters::default();
-            let why = "client takes its events too slowly";
-            inner.letters.mail.push(Mail::Close(why));
+            self.waiting.fetch_sub(before, Relaxed);
+            inner.end = Some(End::Now);
             return true;
         }
         write(&mut inner.letters);
+        self.waiting
+            .fetch_add(inner.letters.size() - before, Relaxed);
+        if matches!(inner.letters.mail.last(), Some(Mail::Close(_))) {
+            inner.end = Some(End::Soon);
+        }
         was_empty
+    }
+
+    /// How the connection is to end, if it is.
+    pub(crate) fn end(&self) -> Option<End> {
+        self.inner.lock().end
+    }
+
+    /// So many bytes have been taken out and could not be sent.
+    pub(crate) fn set_unsent(&self, bytes: usize) {
+        let before = self.unsent.swap(bytes, Relaxed);
+        // Added first: the sum is never below what waits for others.
+        self.waiting.fetch_add(bytes, Relaxed);
+        self.waiting.fetch_sub(before, Relaxed);
     }
 
     /// Adds one letter without frame, and wakes the connection.
@@ -107,7 +158,9 @@ impl Mailbox {
         if inner.letters.mail.is_empty() {
             return None;
         }
-        Some(std::mem::take(&mut inner.letters))
+        let letters = std::mem::take(&mut inner.letters);
+        self.waiting.fetch_sub(letters.size(), Relaxed);
+        Some(letters)
     }
 
     /// Remembers whom to wake. To be called before [`Mailbox::take`].
@@ -120,7 +173,20 @@ impl Mailbox {
     }
 }
 
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.set_unsent(0);
+        let left = self.inner.get_mut().letters.size();
+        self.waiting.fetch_sub(left, Relaxed);
+    }
+}
+
 impl Letters {
+    /// About the bytes that they take.
+    fn size(&self) -> usize {
+        self.bytes.len() + self.mail.len() * LETTER
+    }
+
     /// The answer to a write.
     pub(crate) fn reply(&mut self, xid: i32, zxid: Zxid, err: i32, body: &[u8]) {
         let header = ReplyHeader { xid, zxid, err };
@@ -168,4 +234,64 @@ pub(crate) fn event_frame(out: &mut Vec<u8>, kind: EventType, path: &str, zxid: 
         header.encode(out);
         event.encode(out);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mailbox(waiting: &Waiting) -> Mailbox {
+        let peer = "127.0.0.1:1".parse().expect("an address");
+        Mailbox::new(ClientId(1), peer, waiting.clone())
+    }
+
+    fn event(mailbox: &Mailbox) -> bool {
+        mailbox.post(|letters| {
+            letters.event(EventType::NodeCreated, &"x".repeat(1000), Zxid(1), None);
+        })
+    }
+
+    #[test]
+    fn what_waits_for_a_client_that_does_not_read_is_bounded() {
+        let waiting = Waiting::default();
+        let mailbox = mailbox(&waiting);
+        let mut greatest = 0;
+        for _ in 0..100_000 {
+            let _ = event(&mailbox);
+            greatest = greatest.max(waiting.load(Relaxed));
+        }
+        assert!(
+            (CAPACITY..CAPACITY + 2000).contains(&greatest),
+            "{greatest}"
+        );
+        assert_eq!((mailbox.end(), waiting.load(Relaxed)), (Some(End::Now), 0));
+    }
+
+    #[test]
+    fn what_was_taken_and_not_sent_counts_too() {
+        let waiting = Waiting::default();
+        let mailbox = mailbox(&waiting);
+        mailbox.set_unsent(CAPACITY + 1);
+        assert!(event(&mailbox));
+        assert_eq!(mailbox.end(), Some(End::Now));
+        drop(mailbox);
+        assert_eq!(waiting.load(Relaxed), 0);
+    }
+
+    #[test]
+    fn when_much_waits_for_all_those_are_closed_that_much_waits_for() {
+        let waiting = Waiting::default();
+        let (one, other) = (mailbox(&waiting), mailbox(&waiting));
+        waiting.fetch_add(ALL, Relaxed);
+        one.set_unsent(FAIR + 1);
+        assert!(event(&one) && event(&other));
+        assert_eq!((one.end(), other.end()), (Some(End::Now), None));
+    }
+
+    #[test]
+    fn what_is_posted_last_is_known_before_it_is_taken() {
+        let mailbox = mailbox(&Waiting::default());
+        mailbox.post_now(Mail::Close("the session ended"));
+        assert_eq!(mailbox.end(), Some(End::Soon));
+    }
 }

@@ -5,6 +5,7 @@
 //! in its [`mailbox::Mailbox`].
 
 pub(crate) mod accept;
+pub(crate) mod admission;
 pub(crate) mod connection;
 pub(crate) mod exchange;
 pub(crate) mod handshake;
@@ -12,4 +13,5 @@ pub(crate) mod mailbox;
 pub(crate) mod reads;
 pub(crate) mod requests;
 pub(crate) mod stream;
+mod throttle;
 pub(crate) mod touched;

@@ -110,6 +110,10 @@ impl Connection {
                 };
                 let since = self.shared.clock.millis();
                 let xid = header.xid;
+                if self.is_late && op != Some(OpCode::CloseSession) {
+                    self.shared.metrics.throttled_ops.inc();
+                    return self.answer(xid, self.applied(), ErrorCode::ThrottledOp);
+                }
                 if way == Way::Write {
                     if let Some(error) = self.early_refusal(&request) {
                         return self.answer(xid, Zxid::ZERO, error);
@@ -136,6 +140,7 @@ impl Connection {
             }
             _ => None,
         };
+        self.under_way(size);
         let before = self.exchange.push_write(xid, sync, size, since);
         if !before.is_empty() {
             writes.reads.push((writes.writes.len(), before));

@@ -365,9 +365,7 @@ fn limits(settings: &mut Settings<'_>) -> Result<Limits, ConfigError> {
         frame: settings
             .number("jute.maxbuffer", 1024..=1 << 30)?
             .unwrap_or(FRAME),
-        outstanding: settings
-            .number("globalOutstandingLimit", 1..=1 << 24)?
-            .unwrap_or(1000),
+        outstanding: settings.number("globalOutstandingLimit", 1..=1 << 24)?,
         sessionless: settings
             .number("nio.sessionlessCnxnTimeout", 1..=DAY)?
             .unwrap_or(10_000),
@@ -415,6 +413,9 @@ fn throttle(settings: &mut Settings<'_>) -> Result<Throttle, ConfigError> {
         requests: settings
             .number("request_throttle_max_requests", 0..=1 << 24)?
             .unwrap_or(0),
+        stall: settings
+            .number("request_throttle_stall_time", 1..=DAY)?
+            .unwrap_or(100),
         wait: settings
             .number("throttled_op_wait_time", 0..=DAY)?
             .unwrap_or(0),

@@ -355,7 +355,7 @@ const LIMITS: &[Key] = &[
     does("jute.maxbuffer", "1048575", "bytes of the longest request"),
     does(
         "globalOutstandingLimit",
-        "1000",
+        "64 MiB",
         "requests under way before clients wait",
     ),
     does(
@@ -443,9 +443,10 @@ const LIMITS: &[Key] = &[
         "104857600",
         "bytes of all large requests under way",
     ),
-    nothing(
+    does(
         "request_throttle_stall_time",
-        "clients that wait are woken when there is room",
+        "100",
+        "milliseconds between two looks at them",
     ),
     nothing("request_throttle_drop_stale", NO_STALE),
     nothing("request_stale_latency_check", NO_STALE),

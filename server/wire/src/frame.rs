@@ -44,6 +44,17 @@ impl FrameDecoder {
         self.buffer.first_chunk().copied()
     }
 
+    /// Whether [`FrameDecoder::poll`] has something to tell without more bytes.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let announced = int_at(&self.buffer, 0);
+        announced.is_some_and(|length| {
+            usize::try_from(length).map_or(true, |length| {
+                length > self.limit || self.buffer.len() - 4 >= length
+            })
+        })
+    }
+
     /// Takes all bytes that are not yet part of a frame.
     pub fn take_rest(&mut self) -> Bytes {
         self.buffer.split().freeze()
@@ -94,6 +105,26 @@ mod tests {
 
     fn frames(decoder: &mut FrameDecoder) -> Vec<Bytes> {
         std::iter::from_fn(|| decoder.poll().expect("frames")).collect()
+    }
+
+    #[test]
+    fn a_frame_is_due_when_it_is_whole_or_wrong() {
+        let due = |bytes: &[u8]| {
+            let mut decoder = FrameDecoder::new(5);
+            decoder.feed(bytes);
+            (decoder.is_due(), !matches!(decoder.poll(), Ok(None)))
+        };
+        for (bytes, is_due) in [
+            (&b""[..], false),
+            (&[0, 0, 0], false),
+            (&[0, 0, 0, 0], true),
+            (&[0, 0, 0, 2, 7], false),
+            (&[0, 0, 0, 2, 7, 7], true),
+            (&[0, 0, 0, 6], true),
+            (&[0xff, 0, 0, 0], true),
+        ] {
+            assert_eq!(due(bytes), (is_due, is_due), "{bytes:?}");
+        }
     }
 
     #[test]
