@@ -21,8 +21,9 @@ const DURATION: Duration = Duration::from_secs(15);
 /// A third of it, so that two attempts may fail.
 const RENEW_EVERY: Duration = Duration::from_secs(5);
 
-/// A holder that could not renew for so long stops: five seconds before anybody else may begin.
-const STOP_AFTER: Duration = Duration::from_secs(10);
+/// A holder that could not renew for so long stops: three seconds before anybody else may begin,
+/// since others count from when they saw the renewal and this one from when it was sent.
+const STOP_AFTER: Duration = Duration::from_secs(12);
 
 /// Between two looks, and after a failed attempt.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -260,9 +260,16 @@ impl Operator<'_> {
         };
         self.part.lead();
         tokio::select! {
-            outcome = fleet.run(&self.settings.namespaces, shutdown) => Ok(outcome?),
+            outcome = fleet.run(&self.namespaces(), shutdown) => Ok(outcome?),
             () = renew(&authority, &sidecars, own.renew_at) => Ok(()),
         }
+    }
+
+    /// An empty variable of the environment names none.
+    fn namespaces(&self) -> Vec<String> {
+        let names = self.settings.namespaces.iter().map(|name| name.trim());
+        let named = names.filter(|name| !name.is_empty());
+        named.map(ToOwned::to_owned).collect()
     }
 
     fn options(&self, authority: &Arc<Authority>) -> Options {

@@ -178,7 +178,7 @@ async fn a_short_absence_of_the_api_server_costs_nothing() {
     let mut held = server.lease("first").take(|_| {}).await;
     server.be_away(true);
     let back = async {
-        sleep(Duration::from_secs(8)).await;
+        sleep(Duration::from_secs(11)).await;
         server.be_away(false);
         sleep(Duration::from_secs(60)).await;
     };
