@@ -28,10 +28,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use api::status::Images;
-use api::{ZooKeeperCluster, ZooKeeperClusterStatus};
+use api::{MemberId, ZooKeeperCluster, ZooKeeperClusterStatus};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use kube::api::{DeleteParams, PostParams, Preconditions};
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
@@ -123,23 +123,42 @@ impl Kubernetes {
         Api::namespaced(self.client.clone(), &self.ensemble.names.namespace)
     }
 
+    /// Deletes a pod that does not serve, as it was read: its set makes another one.
+    async fn renew(
+        &self,
+        seen: &Seen<World>,
+        member: MemberId,
+        process: &str,
+    ) -> Result<(), PlatformError> {
+        let name = self.ensemble.names.pod(member);
+        let what = format!("Pod {name}");
+        let pod = seen.world.pods.get(&member).map(|pod| &pod.metadata);
+        let Some(read) = pod.filter(|pod| pod.uid.as_deref() == Some(process)) else {
+            return Err(PlatformError::Conflict(what));
+        };
+        let as_read = DeleteParams::default().preconditions(Preconditions {
+            uid: Some(process.to_owned()),
+            resource_version: read.resource_version.clone(),
+        });
+        let deleted = self.api::<Pod>().delete(&name, &as_read).await;
+        deleted.map(drop).map_err(|error| failure(&what, error))
+    }
+
     /// Lowers the number of pods to the member's ordinal, which ends its process, and deletes its
     /// volume, which goes when the process has ended.
-    async fn dismiss(&self, seen: &Seen<World>, step: &Step) -> Result<(), PlatformError> {
-        let Step::Dismiss {
-            member,
-            process,
-            volume,
-        } = step
-        else {
-            return Err(PlatformError::Cannot("orders go to the sidecar".into()));
-        };
+    async fn dismiss(
+        &self,
+        seen: &Seen<World>,
+        member: MemberId,
+        process: &str,
+        volume: &str,
+    ) -> Result<(), PlatformError> {
         let names = &self.ensemble.names;
-        let pod = seen.world.pods.get(member);
-        if pod.is_none_or(|pod| pod.metadata.uid.as_ref() != Some(process)) {
+        let pod = seen.world.pods.get(&member);
+        if pod.is_none_or(|pod| pod.metadata.uid.as_deref() != Some(process)) {
             return Err(PlatformError::Conflict(format!(
                 "Pod {}",
-                names.pod(*member)
+                names.pod(member)
             )));
         }
         let set = names.set(member.kind());
@@ -159,10 +178,10 @@ impl Kubernetes {
         if observe::replicas(&found) == last && !self.put_replicas(&found, last - 1).await? {
             return Ok(());
         }
-        let claim = names.claim(*member);
+        let claim = names.claim(member);
         info!(claim, "deleted");
         let exactly = DeleteParams::background().preconditions(Preconditions {
-            uid: Some(volume.clone()),
+            uid: Some(volume.to_owned()),
             resource_version: None,
         });
         let claims = self.api::<PersistentVolumeClaim>();
@@ -216,7 +235,15 @@ impl Platform for Kubernetes {
     }
 
     async fn step(&self, seen: &Seen<World>, step: &Step) -> Result<(), PlatformError> {
-        self.dismiss(seen, step).await
+        match step {
+            Step::Renew { member, process } => self.renew(seen, *member, process).await,
+            Step::Dismiss {
+                member,
+                process,
+                volume,
+            } => self.dismiss(seen, *member, process, volume).await,
+            Step::Birth(_) => Err(PlatformError::Cannot("orders go to the sidecar".into())),
+        }
     }
 
     async fn announce(&self, seen: &Seen<World>, notices: &[Notice]) {

@@ -122,6 +122,9 @@ pub enum Reason {
     GrantedVolumeLost,
     /// An order needs something that this platform cannot do.
     PlatformCannot,
+    /// The platform does not take what it was asked to make or change: a quota, a policy, a right,
+    /// a value. It is asked again and again.
+    PlatformRefuses,
     /// A sidecar saw a higher term: another operator leads.
     Superseded,
     /// Something in this version is not built yet.

@@ -219,6 +219,7 @@ fn observed(world: &World) -> Observed {
         member.process = Some(ProcessObserved {
             uid: pod.uid.clone(),
             state: state(pod),
+            outdated: false,
         });
         member.trouble = pod
             .server

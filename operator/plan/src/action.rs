@@ -40,6 +40,14 @@ pub enum Converge {
 pub enum Step {
     /// First start of the ensemble, or what is left of it to be told.
     Birth(Vec<MemberOrder>),
+    /// Have a process made anew from the newest template. It is proven not to serve, and it came
+    /// from an older one.
+    Renew {
+        /// The member.
+        member: MemberId,
+        /// Uid of its process: this incarnation and no other.
+        process: String,
+    },
     /// Remove a member that no ensemble ever listed, with its volume, which it reported blank in
     /// this pass. The process goes first.
     Dismiss {

@@ -88,6 +88,7 @@ pub(crate) fn waiting(number: u8, volume: BootReport) -> MemberObserved {
         process: Some(ProcessObserved {
             uid: format!("process-uid-{number}"),
             state: ProcessState::Running,
+            outdated: false,
         }),
         report: Some(Report {
             at: now(),

@@ -93,6 +93,11 @@ fn view(observed: &Observed, id: MemberId, epoch: Option<u32>, boot: Option<&Boo
     let (state, why) = match observed.fresh(id) {
         None => unseen(observed, id),
         Some(report) => match &report.server {
+            ServerState::Running if observed.has_no_vote(id) => (
+                MemberState::Starting,
+                "its volume came empty: it has no vote before it has synchronised with a leader"
+                    .to_owned(),
+            ),
             ServerState::Running => running(observed.serving(id), epoch),
             ServerState::WaitingForPlan => (MemberState::WaitingForPlan, waiting(boot)),
             ServerState::Parked { why } => (MemberState::Parked, format!("it is parked: {why}")),

@@ -77,6 +77,8 @@ pub struct ProcessObserved {
     pub uid: String,
     /// What the platform knows of the server in it.
     pub state: ProcessState,
+    /// It was made from another template than the one that there is now.
+    pub outdated: bool,
 }
 
 /// What a platform knows of a server's process, whatever its sidecar says.
@@ -131,6 +133,22 @@ impl Observed {
         (report.server == ServerState::WaitingForPlan)
             .then_some(report.volume.as_ref())
             .flatten()
+    }
+
+    /// It runs and has no vote: its volume came empty and without a grant, and it has not followed
+    /// a leader since.
+    pub fn has_no_vote(&self, id: MemberId) -> bool {
+        self.fresh(id).is_some_and(|report| {
+            let found = report.volume.as_ref();
+            let blank = |v: &BootReport| v.current_epoch == 0 && v.last_zxid == 0;
+            // Between two leaders it has no epoch, but what it got from the first.
+            let never = |s: &MemberStatus| s.epoch == 0 && s.last_zxid == 0;
+            let never = report.status.as_ref().is_none_or(never);
+            report.server == ServerState::Running
+                && report.granted.is_none()
+                && found.is_some_and(blank)
+                && never
+        })
     }
 
     /// The newest committed configuration that any member of `cluster_id` knows.

@@ -7,7 +7,7 @@ use std::{
 
 use api::{
     EnsembleConfig, Invalid, MemberId, Term, ZooKeeperClusterStatus,
-    sidecar::{Order, OrderRequest},
+    sidecar::{Order, OrderRequest, ServerState},
     status::{BootstrapPhase, Operation, OperationKind},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -17,6 +17,7 @@ use crate::{
     boot::{self, Boot, Candidate, Ensemble},
     conditions::conditions,
     health::Health,
+    observed::ProcessState,
     steps::{self, Situation, Verdict},
     summary,
     term::{self, Authority},
@@ -82,7 +83,8 @@ pub fn plan(
     for order in &mut orders {
         order.request.term = next.term;
     }
-    let step = step(observed, &verdict, &mut orders);
+    let step = step(observed, &verdict, &mut orders)
+        .or_else(|| renewal(observed).filter(|_| acts && desired.is_ok()));
     let mut converge = match desired {
         Ok(desired) if acts => shared(desired, &roster),
         _ => Vec::new(),
@@ -252,6 +254,22 @@ fn step(observed: &Observed, verdict: &Verdict, orders: &mut Vec<MemberOrder>) -
         member,
         process: found.process.as_ref()?.uid.clone(),
         volume: found.volume.as_ref()?.uid.clone(),
+    })
+}
+
+/// A process that does not serve and cannot get better, because it came from an older template.
+/// Whatever else is wrong: it is missed by nobody.
+fn renewal(observed: &Observed) -> Option<Step> {
+    observed.members.iter().find_map(|(member, found)| {
+        let process = found.process.as_ref()?;
+        let runs = observed
+            .fresh(*member)
+            .is_some_and(|report| report.server == ServerState::Running);
+        let stuck = matches!(process.state, ProcessState::NotServing { .. }) && !runs;
+        (stuck && process.outdated).then(|| Step::Renew {
+            member: *member,
+            process: process.uid.clone(),
+        })
     })
 }
 

@@ -68,7 +68,7 @@ type Rule = fn(&Situation<'_>) -> Option<Verdict>;
 ///
 /// Each rule may end the pass with at most one step. One that waits for a bad member keeps all
 /// below it from disturbing another: that is what makes the rest of the list safe.
-const ORDER: [Rule; 8] = [
+const ORDER: [Rule; 9] = [
     // Nothing is done that was not asked for.
     invalid_spec,
     paused,
@@ -79,6 +79,8 @@ const ORDER: [Rule; 8] = [
     quorum_lost,
     // One member is bad: only that member may be touched.
     bad_member,
+    // What the platform does not take is shown, lest everything looks done.
+    refused,
     // What was begun is ended or abandoned before anything else is begun.
     operation,
     // Scaling down, scaling up, rolling and expanding stand here, in this order.
@@ -161,6 +163,10 @@ fn quorum_lost(situation: &Situation<'_>) -> Option<Verdict> {
             format!("no member reports what the ensemble is{}", reasons(health)),
         ));
     };
+    let has_vote = |id: &&MemberId| {
+        let wiped = matches!(situation.boots.get(id), Some(Boot::Join { .. }));
+        !wiped && !situation.observed.has_no_vote(**id)
+    };
     let coming = |id: &&MemberId| {
         let told = matches!(
             situation.boots.get(id),
@@ -173,7 +179,16 @@ fn quorum_lost(situation: &Situation<'_>) -> Option<Verdict> {
     };
     let silent = |id: &&MemberId| health.state(**id) == Some(MemberState::Silent);
     let majority = quorum.voters.len() / 2 + 1;
-    let coming = quorum.voters.iter().filter(coming).count();
+    let voting = quorum.voters.iter().filter(has_vote);
+    if voting.clone().count() < majority {
+        let message = format!(
+            "the volumes of a majority are lost, and with them what they had promised; nothing is \
+             born over what is left{}",
+            reasons(health)
+        );
+        return Some(Verdict::stalled("QuorumLost", Reason::QuorumLost, message));
+    }
+    let coming = voting.filter(coming).count();
     let silent = quorum.voters.iter().filter(silent).count();
     let (name, reason, what) = if coming >= majority {
         ("Start", Reason::AwaitingQuorum, "waiting for a leader")
@@ -240,6 +255,14 @@ fn badness(view: &View, boot: Option<&Boot>) -> (Reason, bool) {
         }
         _ => (Reason::MemberDown, false),
     }
+}
+
+fn refused(situation: &Situation<'_>) -> Option<Verdict> {
+    let refusals = &situation.observed.refusals;
+    (!refusals.is_empty()).then(|| {
+        let message = refusals.join("; ");
+        Verdict::stalled("Refused", Reason::PlatformRefuses, message)
+    })
 }
 
 fn operation(situation: &Situation<'_>) -> Option<Verdict> {

@@ -21,16 +21,20 @@ pub(crate) fn members(ids: &[MemberId]) -> String {
 
 /// Why nothing was heard from this member in this pass.
 pub(crate) fn unheard(observed: &Observed, id: MemberId) -> String {
+    let made = |what: &str| match observed.refusals.first() {
+        Some(refusal) => refusal.clone(),
+        None => format!("{what} is being made"),
+    };
     let Some(member) = observed.members.get(&id) else {
-        return "it is being made".to_owned();
+        return made("it");
     };
     if let Some(trouble) = &member.trouble {
         return trouble.clone();
     }
     match (&member.volume, &member.process) {
-        (None, _) => "its volume is being made".to_owned(),
+        (None, _) => made("its volume"),
         (Some(volume), _) if volume.terminating => "its volume is being deleted".to_owned(),
-        (_, None) => "its process is being made".to_owned(),
+        (_, None) => made("its process"),
         (_, Some(process)) => match &process.state {
             ProcessState::NotServing { why } => why.clone(),
             ProcessState::Terminating => "its process is being stopped".to_owned(),

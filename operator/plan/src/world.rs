@@ -383,6 +383,7 @@ impl World {
             let process = self.processes.get(&member).map(|_| ProcessObserved {
                 uid: format!("process-{member}"),
                 state: ProcessState::Running,
+                outdated: false,
             });
             let observed = MemberObserved {
                 volume,
@@ -484,6 +485,7 @@ impl Operator {
             Some(Step::Dismiss { member, volume, .. }) => {
                 self.todo.push(Todo::Dismiss(member, volume));
             }
+            Some(Step::Renew { .. }) => unreachable!("no process here is outdated"),
             None => {}
         }
     }

@@ -228,10 +228,11 @@ impl Kubernetes {
                 )
             });
         }
+        let revision = world.sets.get(&names.set(Kind::Voter)).and_then(revision);
         for (member, pod) in &world.pods {
             let whose = pods::whose(pod, names, &world.uid);
             let found = members.entry(*member).or_default();
-            found.process = Some(pods::process(pod, whose));
+            found.process = Some(pods::process(pod, whose, revision));
             let trouble = pods::trouble(pod, whose, now);
             found.trouble = found.trouble.take().or(trouble);
         }
@@ -335,6 +336,13 @@ pub(super) fn replicas(set: &StatefulSet) -> i32 {
         .as_ref()
         .and_then(|spec| spec.replicas)
         .unwrap_or(1)
+}
+
+/// The revision that pods are made from now, if the set's controller has seen the newest template.
+fn revision(set: &StatefulSet) -> Option<&str> {
+    let status = set.status.as_ref()?;
+    let current = status.observed_generation >= set.metadata.generation;
+    status.update_revision.as_deref().filter(|_| current)
 }
 
 /// Whose an object is, by its controller.

@@ -12,6 +12,9 @@ use crate::platform::Endpoint;
 /// A kubelet that is alive removes a pod soon after its grace is over.
 const REMOVED_WITHIN: SignedDuration = SignedDuration::from_secs(30);
 
+/// Label of a pod that names the revision of the template it was made from.
+const REVISION_LABEL: &str = "controller-revision-hash";
+
 /// Reasons for which a kubelet does not start a container and is not about to.
 const STUCK: [&str; 9] = [
     "CrashLoopBackOff",
@@ -47,16 +50,22 @@ pub(crate) fn whose(pod: &Pod, names: &Names, uid: &str) -> Whose {
     }
 }
 
-/// The process that a pod is.
-pub(crate) fn process(pod: &Pod, whose: Whose) -> ProcessObserved {
+/// The process that a pod is. `revision` is what its set would make now, if that is known.
+pub(crate) fn process(pod: &Pod, whose: Whose, revision: Option<&str>) -> ProcessObserved {
     let state = match whose {
         Whose::Ours => state(pod),
         // It may serve until it is seen to be gone.
         Whose::Former | Whose::Somebodys => ProcessState::Terminating,
     };
+    let labels = pod.metadata.labels.as_ref();
+    let made_from = labels.and_then(|labels| labels.get(REVISION_LABEL));
+    let outdated = made_from
+        .zip(revision)
+        .is_some_and(|(made_from, now)| made_from != now);
     ProcessObserved {
         uid: pod.metadata.uid.clone().unwrap_or_default(),
         state,
+        outdated: outdated && whose == Whose::Ours,
     }
 }
 
@@ -199,7 +208,8 @@ fn down(pod: &Pod) -> Option<String> {
         return None;
     }
     let now = state.terminated.as_ref().map(exit);
-    now.or_else(|| last_exit(status))
+    let exit = now.or_else(|| last_exit(status))?;
+    Some(format!("its server ended ({exit})"))
 }
 
 /// It is on its way.

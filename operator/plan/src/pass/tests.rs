@@ -4,11 +4,14 @@ use api::{
     status::{BootstrapStatus, MemberState},
 };
 
+use wire::control::{BootReport, Role};
+
 use super::*;
 use crate::fixture::{
     address, blank_volume, config, data_volume, desired, id, observed, serving, three_blank,
     three_serving, waiting,
 };
+use crate::observed::MemberObserved;
 
 fn ids(numbers: &[u8]) -> Vec<MemberId> {
     numbers.iter().copied().map(id).collect()
@@ -417,4 +420,100 @@ fn a_single_member_is_born_alone() {
     };
     assert_eq!(grants.len(), 1);
     assert_eq!(plan.status.connection_string, Some(address(1).client()));
+}
+
+/// A member that started from an empty volume without a grant, and looks for a leader.
+fn wiped(number: u8) -> MemberObserved {
+    let mut member = serving(number, "ours", 3);
+    let report = &mut member.report.as_mut().unwrap().status;
+    let found = report.volume.as_mut().unwrap();
+    *found = BootReport {
+        cluster_id: found.cluster_id.clone(),
+        ..blank_volume(number)
+    };
+    let status = report.status.as_mut().unwrap();
+    (status.role, status.epoch, status.ready) = (Role::Looking, 0, false);
+    status.last_zxid = 0;
+    member
+}
+
+#[test]
+fn a_majority_without_its_volumes_is_lost_and_nothing_is_born_over_it() {
+    let mut survivor = serving(1, "ours", 3);
+    let status = &mut survivor.report.as_mut().unwrap().status.status;
+    let status = status.as_mut().unwrap();
+    (status.role, status.ready, status.synced) = (Role::Looking, false, Vec::new());
+    let blank = waiting(2, blank_volume(2));
+    let plan = pass(&observed([(1, survivor), (2, blank), (3, wiped(3))]));
+    assert!(matches!(orders(&plan)[..], [(2, Order::Join { .. })]));
+    assert_eq!(plan.step, None);
+    assert_condition(
+        &plan,
+        ConditionType::Ready,
+        ConditionStatus::False,
+        Reason::QuorumLost,
+        "the volumes of a majority are lost, and with them what they had promised; nothing is born \
+         over what is left: member 1: it is looking for a leader; member 2: its volume is empty, \
+         and it is told to synchronise before it votes again; member 3: its volume came empty: it \
+         has no vote before it has synchronised with a leader",
+    );
+}
+
+#[test]
+fn what_the_platform_refuses_is_why_a_member_is_missing() {
+    let mut observed = three_blank();
+    observed.members.remove(&id(3));
+    observed.refusals = vec!["PersistentVolumeClaim data-zk-2: exceeded quota".to_owned()];
+    assert_condition(
+        &first_pass(&observed),
+        ConditionType::Ready,
+        ConditionStatus::False,
+        Reason::AwaitingReports,
+        "waiting for member 3: PersistentVolumeClaim data-zk-2: exceeded quota",
+    );
+}
+
+#[test]
+fn what_the_platform_refuses_waits_for_a_person_while_the_ensemble_serves() {
+    let mut observed = three_serving();
+    observed.refusals = vec!["StatefulSet zk: spec.template is invalid".to_owned()];
+    let plan = pass(&observed);
+    let refused = (
+        ConditionStatus::True,
+        Reason::PlatformRefuses,
+        "StatefulSet zk: spec.template is invalid",
+    );
+    for type_ in [ConditionType::Stalled, ConditionType::Degraded] {
+        assert_condition(&plan, type_, refused.0, refused.1, refused.2);
+    }
+    let all = "all 3 members serve";
+    let (holds, reason) = (ConditionStatus::True, Reason::AsDesired);
+    assert_condition(&plan, ConditionType::Ready, holds, reason, all);
+}
+
+#[test]
+fn a_process_that_is_stuck_in_an_older_template_is_made_anew() {
+    let stuck = |outdated: bool| {
+        let mut observed = three_blank();
+        let member = observed.members.get_mut(&id(2)).unwrap();
+        member.report = None;
+        let process = member.process.as_mut().unwrap();
+        process.outdated = outdated;
+        process.state = ProcessState::NotServing {
+            why: "no such image".to_owned(),
+        };
+        observed
+    };
+    let renewal = Step::Renew {
+        member: id(2),
+        process: "process-uid-2".to_owned(),
+    };
+    assert_eq!(first_pass(&stuck(true)).step, Some(renewal));
+    assert_eq!(first_pass(&stuck(false)).step, None);
+
+    // A process that its sidecar sees running is not stuck, whatever the platform says.
+    let mut observed = stuck(true);
+    let serves = serving(2, "ours", 3).report;
+    observed.members.get_mut(&id(2)).unwrap().report = serves;
+    assert_eq!(first_pass(&observed).step, None);
 }

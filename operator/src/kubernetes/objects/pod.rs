@@ -72,7 +72,6 @@ impl Blueprint<'_> {
     /// ends after it.
     fn sidecar(&self, kind: Kind) -> Container {
         let ports = self.desired.ports;
-        let any = self.any_address();
         let args = vec![
             "run".to_owned(),
             "--pod-name=$(POD_NAME)".to_owned(),
@@ -80,8 +79,8 @@ impl Blueprint<'_> {
             format!("--ensemble={}", self.uid),
             format!("--volume={VOLUME}"),
             format!("--socket={SOCKET}"),
-            format!("--orders={any}:{}", ports.orders),
-            format!("--plain={any}:{}", ports.sidecar),
+            format!("--orders=[::]:{}", ports.orders),
+            format!("--plain=[::]:{}", ports.sidecar),
             format!("--certificates={CERTIFICATES}"),
         ];
         let pod_name = EnvVar {
@@ -211,10 +210,10 @@ impl Blueprint<'_> {
             .into_iter()
             .map(|(key, value)| format!("{key}={value}"));
         let own = [
-            format!("admin.serverAddress={}", any.trim_matches(['[', ']'])),
+            format!("admin.serverAddress={any}"),
             format!("admin.serverPort={}", self.desired.ports.admin),
-            // Even without a sidecar nobody votes from an empty disk.
-            "db.autocreate=false".to_owned(),
+            // A pod's own name may not resolve yet when its server starts.
+            "quorumListenOnAllIPs=true".to_owned(),
         ];
         let line = |(id, address): (&MemberId, &api::MemberAddress)| address.line(*id, id.kind());
         let members = self.addresses.iter().map(line);
@@ -223,10 +222,10 @@ impl Blueprint<'_> {
         lines.collect::<String>().replace("$(", "$$(")
     }
 
-    /// What a listener binds to, to be reached from everywhere.
+    /// What the server's listeners bind to, to be reached from everywhere.
     fn any_address(&self) -> &'static str {
         match self.desired.service.ip_families.first() {
-            Some(IpFamily::IPv6) => "[::]",
+            Some(IpFamily::IPv6) => "::",
             Some(IpFamily::IPv4) | None => "0.0.0.0",
         }
     }
