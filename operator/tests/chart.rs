@@ -19,7 +19,9 @@ fn rendered(argument: &str) -> String {
     let mut parts = argument.split("{{");
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let (expression, rest) = part.split_once("}}").expect("an expression ends in its line");
+        let (expression, rest) = part
+            .split_once("}}")
+            .expect("an expression ends in its line");
         text += sample(expression);
         text += rest;
     }
@@ -30,7 +32,10 @@ fn is_understood(arguments: &[String]) -> bool {
     let mut operator = Command::new(env!("CARGO_BIN_EXE_ferrokeeper-operator"));
     // With --help arguments are judged, and nothing runs.
     let output = operator.arg("run").args(arguments).arg("--help").output();
-    output.expect("the operator's binary starts").status.success()
+    output
+        .expect("the operator's binary starts")
+        .status
+        .success()
 }
 
 #[test]
