@@ -1,6 +1,7 @@
 //! The command line: `ferrokeeper serve` and the tools.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -12,6 +13,7 @@ use crate::bench;
 use crate::check;
 use crate::config::Config;
 use crate::serve::{self, Options, Stop};
+use crate::tools::cli;
 
 /// A ZooKeeper-compatible ensemble member, and its tools.
 #[derive(Debug, Parser)]
@@ -37,6 +39,8 @@ pub enum Command {
     Check(check::Arguments),
     /// Measure an ensemble as its clients see it.
     Bench(bench::Arguments),
+    /// A shell for znodes, with zkCli's commands and answers.
+    Cli(cli::Arguments),
 }
 
 const SERVE_HELP: &str = "\
@@ -86,15 +90,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// Does what was asked.
+/// Does what was asked, and says how the process should end.
 ///
 /// # Errors
 /// With what to tell the user.
-pub fn run(arguments: Arguments) -> anyhow::Result<()> {
+pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
-        Command::Serve(arguments) => serve(arguments),
-        Command::Check(arguments) => check::run(&arguments),
-        Command::Bench(arguments) => measure(&arguments),
+        Command::Serve(arguments) => serve(arguments).map(|()| ExitCode::SUCCESS),
+        Command::Check(arguments) => check::run(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Bench(arguments) => measure(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Cli(arguments) => cli::run(&arguments),
     }
 }
 

@@ -39,6 +39,7 @@ pub mod serve;
 mod shared;
 mod sidecar;
 mod snapshots;
+pub mod tools;
 mod vital;
 
 pub use boot::BootError;

@@ -1,8 +1,10 @@
 //! See `ferrokeeper --help`.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use ferrokeeper::commands::{Arguments, run};
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     run(Arguments::parse())
 }

@@ -2,6 +2,7 @@
 //! others wrote.
 
 mod answers;
+mod cli;
 mod files;
 mod foreign;
 mod kazoo;
@@ -42,6 +43,7 @@ struct Setting {
 const SCENARIOS: &[Scenario] = &[
     ("apache_alone", quorum::apache_alone),
     ("same_answers", answers::same),
+    ("same_cli", cli::same),
     ("join_by_snapshot", quorum::join_by_snapshot),
     ("join_by_diff", quorum::join_by_diff),
     ("join_by_truncation", quorum::join_by_truncation),

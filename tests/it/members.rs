@@ -26,7 +26,7 @@ fn serve() {
     }
     let arguments = ["ferrokeeper".to_owned()].into_iter().chain(arguments);
     match run(Arguments::parse_from(arguments)) {
-        Ok(()) => std::process::exit(0),
+        Ok(_) => std::process::exit(0),
         Err(error) => {
             eprintln!("Error: {error:?}");
             std::process::exit(1);

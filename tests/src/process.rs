@@ -24,14 +24,19 @@ impl Process {
         let out = File::options().create(true).append(true).open(log);
         let out = out.with_context(|| format!("open {}", log.display()))?;
         let error = out.try_clone().context("share the log")?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(out)
-            .stderr(error)
-            .spawn()
-            .with_context(|| format!("start {command:?}"))?;
+        command.stdin(Stdio::null()).stdout(out).stderr(error);
+        Self::redirected(command, log)
+    }
+
+    /// Starts a program whose input and output are redirected already; `log` is where to look
+    /// when it goes wrong.
+    ///
+    /// # Errors
+    /// If the program cannot be started.
+    pub fn redirected(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
+        let child = command.spawn();
         Ok(Self {
-            child,
+            child: child.with_context(|| format!("start {command:?}"))?,
             log: log.to_owned(),
         })
     }

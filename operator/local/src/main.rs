@@ -61,7 +61,10 @@ fn main() -> ExitCode {
     };
     let outcome = match Arguments::parse().command {
         // It starts its own threads and its own log.
-        Command::Server(arguments) => ferrokeeper::commands::run(arguments).map_err(UpError::from),
+        Command::Server(arguments) => match ferrokeeper::commands::run(arguments) {
+            Ok(code) => return code,
+            Err(error) => Err(UpError::from(error)),
+        },
         command => run(command),
     };
     match outcome {

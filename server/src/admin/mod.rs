@@ -8,5 +8,10 @@ mod monitor;
 mod texts;
 pub(crate) mod words;
 
+/// What the program calls itself where clients read a version.
+pub(crate) fn version() -> &'static str {
+    &texts::VERSION
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,6 @@
+//! The tools beside the member: `cli`, `txnlog` and `snapshot`.
+//!
+//! None of them needs a running member on this machine: [`cli`] is a client of any ZooKeeper,
+//! [`txnlog`] and [`snapshot`] read the files of ours and of Apache's members alike.
+
+pub mod cli;
