@@ -258,9 +258,10 @@ impl Operator<'_> {
             sidecars: sidecars.clone(),
             metrics: self.metrics.clone(),
         };
+        let namespaces = self.namespaces();
         self.part.lead();
         tokio::select! {
-            outcome = fleet.run(&self.namespaces(), shutdown) => Ok(outcome?),
+            outcome = fleet.run(&namespaces, shutdown) => Ok(outcome?),
             () = renew(&authority, &sidecars, own.renew_at) => Ok(()),
         }
     }
