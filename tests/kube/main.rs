@@ -2,6 +2,7 @@
 //!
 //! Start with [`cluster`]; [`stage`] is where one scenario plays.
 
+mod chart;
 mod cluster;
 mod facts;
 mod images;
@@ -82,6 +83,9 @@ const SCENARIOS: &[Scenario] = &[
     scenario!("facts_quota", facts::obstacles::quota),
     scenario!("facts_pod_security", facts::obstacles::pod_security),
     scenario!("facts_scheduling", facts::obstacles::scheduling),
+    scenario!("chart_renders", chart::renders),
+    scenario!("chart_refuses", chart::refuses),
+    scenario!("chart_grants_the_least", chart::grants_the_least),
 ];
 
 /// What one scenario may take at most.

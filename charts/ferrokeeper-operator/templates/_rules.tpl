@@ -20,7 +20,7 @@
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete]
 # Written, never read: the sidecars' certificates.
 - apiGroups: [""]
   resources: [secrets]
