@@ -51,7 +51,10 @@ pub(crate) fn fill(
             "{CLUSTER_LABEL}={},{ROLE_LABEL}=voter",
             desired.name
         ));
-        next.images = Some(images(next.images.take(), desired, observed));
+        // Before the birth nothing runs that could be restarted.
+        let pinned = next.images.take();
+        let pinned = pinned.filter(|_| next.phase() != BootstrapPhase::Pending);
+        next.images = Some(images(pinned, desired, observed));
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::compare::applicable;
 use super::objects::certificate;
 use super::observe::World;
-use super::pods::awaits_volumes;
+use super::pods::awaits_volumes_since;
 use super::refusal::{Written, written};
 use super::{FIELD_MANAGER, Kubernetes};
 use crate::platform::{PlatformError, Seen};
@@ -52,8 +52,11 @@ impl fmt::Debug for Issued {
     }
 }
 
-/// A pod that waits for a volume so long may be missing the Secret.
-const WRITTEN_AGAIN_AFTER: SignedDuration = SignedDuration::from_secs(10);
+/// A pod that waits for its volumes so long may be missing the Secret.
+const MISSED_AFTER: SignedDuration = SignedDuration::from_secs(5);
+
+/// While a pod waits, the Secret is written again after so long.
+const WRITTEN_EVERY: SignedDuration = SignedDuration::from_secs(10);
 
 /// What a failure to sign is remembered by.
 const SIGNED: &str = "certificate";
@@ -97,10 +100,14 @@ impl Kubernetes {
             }
         };
         self.remember(SIGNED, None);
-        let waited_for = seen.world.pods.values().any(awaits_volumes);
-        let due = held
-            .written_at
-            .is_none_or(|at| waited_for && now.duration_since(at) >= WRITTEN_AGAIN_AFTER);
+        let missed = |pod| {
+            let since = awaits_volumes_since(pod);
+            since.is_some_and(|since| now.duration_since(since) >= MISSED_AFTER)
+        };
+        let due = held.written_at.is_none_or(|at| {
+            let long_ago = now.duration_since(at) >= WRITTEN_EVERY;
+            long_ago && seen.world.pods.values().any(missed)
+        });
         if !due {
             return Ok(());
         }

@@ -132,17 +132,21 @@ pub(crate) fn endpoint(
 }
 
 /// It is on a node, and no container of it was ever started: one of its volumes may be missing.
-pub(crate) fn awaits_volumes(pod: &Pod) -> bool {
+/// Answers since when its kubelet knows it.
+pub(crate) fn awaits_volumes_since(pod: &Pod) -> Option<Timestamp> {
     let never = |name| {
         status_of(pod, name)
             .and_then(|status| status.state.as_ref())
             .is_none_or(|state| state.running.is_none() && state.terminated.is_none())
     };
-    pod.metadata.deletion_timestamp.is_none()
+    let waits = pod.metadata.deletion_timestamp.is_none()
         && node(pod).is_some()
         && never(SIDECAR)
         && never(SERVER)
-        && stuck(pod).is_none()
+        && stuck(pod).is_none();
+    let started = pod.status.as_ref().and_then(|s| s.start_time.as_ref());
+    let since = started.or(pod.metadata.creation_timestamp.as_ref())?.0;
+    waits.then_some(since)
 }
 
 /// The pod as a whole has ended and starts no more: evicted, or its node is gone.
@@ -218,7 +222,7 @@ fn starting(pod: &Pod) -> Option<String> {
         let state = status_of(pod, name).and_then(|status| status.state.as_ref());
         state.is_none_or(|state| state.running.is_none())
     };
-    if awaits_volumes(pod) {
+    if waits(SIDECAR) {
         return Some("its pod's volumes and containers are being prepared".to_owned());
     }
     waits(SERVER).then(|| "its containers are being started".to_owned())
