@@ -163,14 +163,20 @@ impl Steward {
         };
         match line {
             FromServer::Status(status) => {
-                let promised = status.epoch > 0;
+                let epoch = status.epoch;
                 server.status = Some((Instant::now(), status));
                 // A server that serves has put the id that it was given onto its volume.
                 if let (Told::Start(given), Some(report)) = (&server.told, &mut state.report) {
                     report.cluster_id.get_or_insert_with(|| given.clone());
                 }
-                if promised {
+                if epoch > 0 {
                     state.end_birth();
+                    // It has followed a leader, so that is on its volume now, whatever was.
+                    if let Some(report) = &mut state.report {
+                        report.current_epoch = report.current_epoch.max(epoch);
+                        report.accepted_epoch = report.accepted_epoch.max(epoch);
+                        report.empty = false;
+                    }
                 }
             }
             FromServer::Done { id, outcome } => {

@@ -331,6 +331,23 @@ async fn a_served_volume_bears_the_id_that_it_was_given() {
 }
 
 #[tokio::test]
+async fn a_volume_that_followed_a_leader_is_not_blank_any_more() {
+    let volume = volume();
+    let steward = open(&volume, "uid");
+    let (connection, _lines) = connect(&steward, blank());
+    steward.order(request(1, "birth", grant("volume"))).await;
+    steward.heard(connection, FromServer::Status(serving()));
+    let between_two_leaders = MemberStatus {
+        epoch: 0,
+        ..serving()
+    };
+    steward.heard(connection, FromServer::Status(between_two_leaders));
+    let found = steward.status().volume.expect("reported");
+    let epochs = (found.accepted_epoch, found.current_epoch, found.empty);
+    assert_eq!(epochs, (1, 1, false));
+}
+
+#[tokio::test]
 async fn a_grant_ends_with_the_first_promise_even_if_the_data_goes_and_the_journal_stays() {
     let volume = volume();
     let steward = open(&volume, "uid");

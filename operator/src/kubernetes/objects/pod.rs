@@ -101,11 +101,12 @@ impl Blueprint<'_> {
             restart_policy: Some("Always".to_owned()),
             command: Some(vec![SIDECAR_BINARY.to_owned()]),
             args: Some(args),
-            env: Some(vec![
-                pod_name,
-                variable("FERROKEEPER_ZOO_CFG", &self.zoo_cfg()),
-                variable("RUST_LOG", self.log_level()),
-            ]),
+            env: Some(
+                [pod_name, variable("FERROKEEPER_ZOO_CFG", &self.zoo_cfg())]
+                    .into_iter()
+                    .chain(self.log())
+                    .collect(),
+            ),
             ports: Some(vec![
                 container_port("orders", ports.orders),
                 container_port("sidecar", ports.sidecar),
@@ -142,10 +143,8 @@ impl Blueprint<'_> {
             "--sidecar".to_owned(),
             SOCKET.to_owned(),
         ];
-        let mut env = vec![variable("RUST_LOG", self.log_level())];
         if self.desired.settings.log_format == LogFormat::Json {
             args.push("--log-format=json".to_owned());
-            env.push(variable("FERROKEEPER_LOG_FORMAT", "json"));
         }
         Container {
             name: SERVER.to_owned(),
@@ -153,7 +152,7 @@ impl Blueprint<'_> {
             image_pull_policy: self.pull_policy(),
             command: Some(vec![SERVER_BINARY.to_owned()]),
             args: Some(args),
-            env: Some(env),
+            env: Some(self.log()),
             ports: Some(vec![
                 container_port("client", ports.client),
                 container_port("quorum", ports.quorum),
@@ -230,14 +229,20 @@ impl Blueprint<'_> {
         }
     }
 
-    fn log_level(&self) -> &'static str {
-        match self.desired.settings.log_level {
+    /// What both containers log, and how.
+    fn log(&self) -> Vec<EnvVar> {
+        let level = match self.desired.settings.log_level {
             LogLevel::Error => "error",
             LogLevel::Warn => "warn",
             LogLevel::Info => "info",
             LogLevel::Debug => "debug",
             LogLevel::Trace => "trace",
+        };
+        let mut log = vec![variable("RUST_LOG", level)];
+        if self.desired.settings.log_format == LogFormat::Json {
+            log.push(variable("FERROKEEPER_LOG_FORMAT", "json"));
         }
+        log
     }
 
     fn pull_policy(&self) -> Option<String> {
