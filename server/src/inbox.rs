@@ -33,9 +33,14 @@ pub(crate) enum Work {
     Gone(ClientId),
     /// Sessions heard from.
     Touched(Vec<SessionId>),
+    /// Tell when sessions end, if this member leads.
+    Deadlines(Box<dyn FnOnce(Option<Deadlines>) + Send>),
     /// Hand leadership over.
     Yield(Option<PeerId>),
 }
+
+/// Sessions by when they end unless they are heard from, the next ones first.
+pub(crate) type Deadlines = Vec<(member::Instant, Vec<SessionId>)>;
 
 /// Bytes waiting above which links and clients are not read: several times what the member thread
 /// takes in while it applies one large batch.

@@ -123,6 +123,10 @@ impl MemberThread {
                     continue;
                 }
                 Work::Touched(sessions) => Input::Touched(sessions),
+                Work::Deadlines(tell) => {
+                    tell(self.member.session_deadlines());
+                    continue;
+                }
                 Work::Yield(to) => Input::Yield(to),
             };
             self.member.handle(now, &tree, input);

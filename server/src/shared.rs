@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 
 use member::{ClientId, Status};
 use parking_lot::{Mutex, MutexGuard, RwLock};
@@ -27,6 +27,9 @@ const OUTSTANDING: usize = 64 << 20;
 
 /// Watches taken under one lock: less than a millisecond.
 const WATCHES_AT_ONCE: usize = 1000;
+
+/// Apache's first trace mask.
+const TRACE_MASK: i64 = 306;
 
 /// What the threads of one member share. Locks are taken in this order: the tree's, the
 /// watches' or the digests', a mailbox's.
@@ -62,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) draining: AtomicBool,
     /// The tree came from a leader, whose snapshot may be fuzzy.
     pub(crate) has_foreign_snapshot: AtomicBool,
+    /// What `stmk` sets and `gtmk` tells; nothing is traced by it.
+    pub(crate) trace_mask: AtomicI64,
     /// Counts what the member thread does, to see that it moves.
     pub(crate) rounds: AtomicU64,
     applied: AtomicU64,
@@ -106,6 +111,7 @@ impl Shared {
             synced: RwLock::default(),
             draining: AtomicBool::new(false),
             has_foreign_snapshot: AtomicBool::new(false),
+            trace_mask: AtomicI64::new(TRACE_MASK),
             rounds: AtomicU64::new(0),
             applied,
             tree_generation: AtomicU64::new(0),

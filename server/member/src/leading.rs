@@ -286,6 +286,10 @@ impl Leading {
     }
 
     /// When [`Leading::end_what_is_over`] is next worth calling.
+    pub(crate) fn session_deadlines(&self) -> Vec<(Instant, Vec<SessionId>)> {
+        self.sessions.by_deadline().collect()
+    }
+
     pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.proof.is_some() || !self.has_room() {
             return None;

@@ -179,6 +179,16 @@ impl Member {
         status
     }
 
+    /// Sessions by when they end unless they are heard from, the next ones first; `None` unless
+    /// this member leads.
+    #[must_use]
+    pub fn session_deadlines(&self) -> Option<Vec<(Instant, Vec<SessionId>)>> {
+        match &self.part {
+            Part::Leading(leading) => Some(leading.session_deadlines()),
+            Part::Waiting { .. } | Part::Learning(_) => None,
+        }
+    }
+
     /// Leader only: the members that are synced, this one included, in the order of their ids.
     #[must_use]
     pub fn synced_members(&self) -> Vec<PeerId> {

@@ -117,6 +117,13 @@ impl Sessions {
         self.buckets.keys().next().copied()
     }
 
+    /// Sessions by when they end unless they are heard from, the next ones first.
+    pub(crate) fn by_deadline(&self) -> impl Iterator<Item = (Instant, Vec<SessionId>)> + '_ {
+        self.buckets
+            .iter()
+            .map(|(deadline, ids)| (*deadline, ids.iter().copied().collect()))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.by_id.len()
     }

@@ -6,12 +6,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use jiff::Timestamp;
 use member::ClientId;
 use tree::Watcher;
 use wire::SessionId;
 use wire::client::OpCode;
 
 use crate::clients::mailbox::Mailbox;
+use crate::clock;
+use crate::inbox::Deadlines;
 use crate::shared::Shared;
 
 /// How much of a connection is told.
@@ -123,15 +126,18 @@ pub(super) fn crst(shared: &Shared) -> String {
     "Connection stats reset.\n".to_owned()
 }
 
-/// Sessions in the form in which Apache's followers tell them, and who owns which ephemerals.
-pub(super) fn dump(shared: &Shared) -> String {
+/// Sessions, who owns which ephemerals, and connections. Only a leader knows when sessions end.
+pub(super) fn dump(shared: &Shared, deadlines: Option<&Deadlines>) -> String {
+    let mut out = "SessionTracker dump:\n".to_owned();
     let tree = shared.tree.read();
-    let mut out = format!(
-        "SessionTracker dump:\nGlobal Sessions({}):\n",
-        tree.session_count()
-    );
-    for (session, timeout) in tree.sessions() {
-        let _ = writeln!(out, "{session}\t{timeout}ms");
+    match deadlines {
+        Some(deadlines) => session_sets(shared, deadlines, &mut out),
+        None => {
+            let _ = writeln!(out, "Global Sessions({}):", tree.session_count());
+            for (session, timeout) in tree.sessions() {
+                let _ = writeln!(out, "{session}\t{timeout}ms");
+            }
+        }
     }
     let owners: Vec<SessionId> = tree.ephemeral_owners().collect();
     let _ = writeln!(
@@ -145,8 +151,65 @@ pub(super) fn dump(shared: &Shared) -> String {
             let _ = writeln!(out, "\t{path}");
         }
     }
-    out.push_str("Connections dump:\n");
+    drop(tree);
+    connection_sets(shared, &mut out);
     out
+}
+
+fn session_sets(shared: &Shared, deadlines: &Deadlines, out: &mut String) {
+    let sessions: usize = deadlines.iter().map(|(_, ids)| ids.len()).sum();
+    let _ = writeln!(out, "Session Sets ({})/({sessions}):", deadlines.len());
+    for (deadline, ids) in deadlines {
+        let date = date(shared, deadline.0);
+        let _ = writeln!(out, "{} expire at {date}:", ids.len());
+        for id in ids {
+            let _ = writeln!(out, "\t{id}");
+        }
+    }
+}
+
+/// Connections by when they would be closed, were they silent from now on.
+fn connection_sets(shared: &Shared, out: &mut String) {
+    let interval = shared.config.limits.sessionless.max(1);
+    let (now, wall) = (shared.clock.millis() as i64, clock::wall());
+    let mut sets: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    let connections = shared.connections.lock();
+    for mailbox in connections.values() {
+        let counters = &mailbox.counters;
+        let since = (counters.established - wall + now).max(0) as u64;
+        let heard = counters.last_response.load(Relaxed).max(since);
+        let timeout = match counters.timeout.load(Relaxed) {
+            0 => interval,
+            timeout => u64::try_from(timeout).unwrap_or(0),
+        };
+        let set = ((heard + timeout) / interval + 1) * interval;
+        let session = match counters.session.load(Relaxed) {
+            0 => "0x0".to_owned(),
+            session => SessionId(session).to_string(),
+        };
+        let line = format!("\tip: {} sessionId: {session}\n", address(mailbox.peer));
+        sets.entry(set).or_default().push(line);
+    }
+    let _ = writeln!(
+        out,
+        "Connections dump:\nConnections Sets ({})/({}):",
+        sets.len(),
+        connections.len()
+    );
+    drop(connections);
+    for (set, lines) in sets {
+        let date = date(shared, set);
+        let _ = writeln!(out, "{} expire at {date}:", lines.len());
+        out.extend(lines);
+    }
+}
+
+/// A time in the member's milliseconds, as Java prints a date.
+fn date(shared: &Shared, at: u64) -> String {
+    let now = shared.clock.now();
+    let wall = now.wall + at as i64 - now.monotonic.0 as i64;
+    let date = Timestamp::from_millisecond(wall).unwrap_or(Timestamp::UNIX_EPOCH);
+    date.strftime("%a %b %d %H:%M:%S UTC %Y").to_string()
 }
 
 pub(super) fn wchs(shared: &Shared) -> String {

@@ -11,7 +11,8 @@ use wire::{Epoch, PeerId, SessionId, Zxid};
 use zab::ProposalSizes;
 
 use super::gauges::Gauges;
-use super::{http, texts, words};
+use super::words::Reply;
+use super::{http, listings, texts, words};
 use crate::clients::mailbox::Mailbox;
 use crate::clock::Clock;
 use crate::config::{Config, Overrides};
@@ -110,9 +111,10 @@ impl World {
     }
 
     fn ask(&self, word: &str) -> String {
-        let word = word.as_bytes().try_into().unwrap();
-        let answer = words::answer(word, &self.shared, &self.asking).unwrap();
-        String::from_utf8(answer).unwrap()
+        match words::answer(word.as_bytes(), &self.shared, &self.asking) {
+            Reply::Now(answer) => answer,
+            other => panic!("{word}: {other:?}"),
+        }
     }
 
     fn monitored(&self) -> BTreeMap<String, String> {
@@ -123,6 +125,19 @@ impl World {
         assert_eq!(found.len(), pairs.len(), "a name stands twice:\n{text}");
         found
     }
+}
+
+/// What is said, with Java's dates taken out after they were read.
+fn without_dates(text: &str) -> String {
+    let line = |line: &str| match line.split_once(" expire at ") {
+        Some((count, date)) => {
+            let read = jiff::civil::DateTime::strptime("%a %b %d %H:%M:%S UTC %Y:", date);
+            assert!(read.is_ok(), "{date}: {read:?}");
+            format!("{count} expire at DATE:\n")
+        }
+        None => format!("{line}\n"),
+    };
+    text.lines().map(line).collect()
 }
 
 #[test]
@@ -239,8 +254,19 @@ fn watches_sessions_and_connections_are_listed_as_apache_lists_them() {
     );
     assert_eq!(world.ask("cons"), expected);
     let dump = "SessionTracker dump:\nGlobal Sessions(0):\nephemeral nodes dump:\n\
-        Sessions with Ephemerals (0):\nConnections dump:\n";
-    assert_eq!(world.ask("dump"), dump);
+        Sessions with Ephemerals (0):\nConnections dump:\nConnections Sets (2)/(2):\n\
+        1 expire at DATE:\n\tip: /127.0.0.1:60604 sessionId: 0x0\n\
+        1 expire at DATE:\n\tip: /127.0.0.1:59254 sessionId: 0x200001bcb360001\n";
+    assert_eq!(without_dates(&listings::dump(&world.shared, None)), dump);
+    let ends = vec![(member::Instant(500), vec![session])];
+    let dump = dump.replace(
+        "Global Sessions(0):\n",
+        "Session Sets (1)/(1):\n1 expire at DATE:\n\t0x200001bcb360001\n",
+    );
+    assert_eq!(
+        without_dates(&listings::dump(&world.shared, Some(&ends))),
+        dump
+    );
     assert_eq!(world.ask("dirs"), "datadir_size: 1000\nlogdir_size: 1000\n");
     assert_eq!(world.ask("crst"), "Connection stats reset.\n");
     assert!(world.ask("cons").contains("[0](queued=0,recved=1,"));
@@ -274,11 +300,24 @@ fn only_the_words_that_are_allowed_are_answered() {
     let refusal = "mntr is not executed because it is not in the whitelist.\n";
     assert_eq!(world.ask("mntr"), refusal);
     assert_eq!(world.ask("ruok"), "imok");
-    assert_eq!(words::answer(*b"xxxx", &world.shared, &world.asking), None);
-    assert_eq!(
-        words::answer([0, 0, 0, 45], &world.shared, &world.asking),
-        None
-    );
+    for (bytes, reply) in [
+        (&b"xxxx"[..], Reply::NotAWord),
+        (&[0, 0, 0, 45], Reply::NotAWord),
+        (b"ruo", Reply::More),
+    ] {
+        assert_eq!(words::answer(bytes, &world.shared, &world.asking), reply);
+    }
+}
+
+#[test]
+fn the_trace_mask_is_kept() {
+    let world = World::new(ALONE);
+    assert_eq!(world.ask("gtmk"), "306");
+    let mask = b"stmk\0\0\0\0\0\0\0\x0a";
+    let answer = |bytes| words::answer(bytes, &world.shared, &world.asking);
+    assert_eq!(answer(&mask[..11]), Reply::More);
+    assert_eq!(answer(mask), Reply::Now("10".to_owned()));
+    assert_eq!(world.ask("gtmk"), "10");
 }
 
 /// Of Apache's leader: all scalar lines that have a meaning here.

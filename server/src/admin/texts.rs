@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
 use wire::config::{MemberKind, PeerAddress};
@@ -43,6 +44,10 @@ pub(super) fn isro(shared: &Shared) -> String {
         Serving::Yes => "rw".to_owned(),
         Serving::Holding | Serving::No => "null".to_owned(),
     }
+}
+
+pub(super) fn gtmk(shared: &Shared) -> String {
+    shared.trace_mask.load(Relaxed).to_string()
 }
 
 pub(super) fn srst(shared: &Shared) -> String {

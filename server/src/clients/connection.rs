@@ -14,7 +14,7 @@ use wire::client::{ErrorCode, ReplyHeader, SyncResponse};
 use wire::frame::{FrameDecoder, encode_frame};
 use wire::{Id, Perms, Record, SessionId, Zxid};
 
-use crate::admin::words;
+use crate::admin::words::{self, Reply};
 use crate::clients::accept::Place;
 use crate::clients::admission::Visit;
 use crate::clients::exchange::Exchange;
@@ -85,6 +85,8 @@ pub(crate) struct Connection {
 pub(crate) enum Phase {
     /// Nothing complete has come.
     Fresh,
+    /// Waits for the answer to a four-letter word.
+    Asking,
     /// Waits for its session.
     Connecting { mirrors_read_only: bool },
     /// Has a session.
@@ -223,7 +225,7 @@ impl Connection {
                     && self.held.is_none()
                     && (self.exchange.is_empty() || self.shared.has_room())
             }
-            Phase::Connecting { .. } | Phase::Draining | Phase::Closing => false,
+            Phase::Asking | Phase::Connecting { .. } | Phase::Draining | Phase::Closing => false,
         }
     }
 
@@ -233,13 +235,7 @@ impl Connection {
 
     /// Takes what is complete of what has come. Returns the writes among it.
     pub(super) fn take_frames(&mut self, out: &mut Vec<u8>) -> Writes {
-        if self.phase == Phase::Fresh
-            && let Some(word) = self.decoder.peek()
-            && let Some(answer) = words::answer(word, &self.shared, &self.mailbox)
-        {
-            self.decoder.take_rest();
-            out.extend_from_slice(&answer);
-            self.close();
+        if self.phase == Phase::Fresh && self.take_word(out) {
             return Writes::default();
         }
         let mut writes = Writes::default();
@@ -268,6 +264,24 @@ impl Connection {
             self.shared.touched.touch(self.session, &mut self.touched);
         }
         writes
+    }
+
+    /// Takes a four-letter word, if one has come.
+    fn take_word(&mut self, out: &mut Vec<u8>) -> bool {
+        match words::answer(self.decoder.buffer(), &self.shared, &self.mailbox) {
+            Reply::NotAWord => return false,
+            Reply::More => {}
+            Reply::Later => {
+                self.decoder.take_rest();
+                self.phase = Phase::Asking;
+            }
+            Reply::Now(answer) => {
+                self.decoder.take_rest();
+                out.extend_from_slice(answer.as_bytes());
+                self.close();
+            }
+        }
+        true
     }
 
     pub(super) fn hand_over(&self, writes: Writes) {
@@ -372,6 +386,10 @@ impl Connection {
                     if self.exchange.writes() > 0 || self.phase != Phase::Serving {
                         self.close();
                     }
+                }
+                Mail::Text(text) => {
+                    out.extend_from_slice(text.as_bytes());
+                    self.close();
                 }
                 Mail::Close(reason) => {
                     tracing::debug!(session = %self.session, reason, "connection closed");

@@ -82,6 +82,8 @@ pub(crate) enum Mail {
     Event { acl: Option<Box<[Acl]>>, end: usize },
     /// The member has another part: what was asked and is not answered has an unknown fate.
     RoleChanged,
+    /// The answer to a four-letter word, which ends the connection.
+    Text(String),
     /// Close after what came before.
     Close(&'static str),
 }
