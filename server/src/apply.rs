@@ -120,7 +120,7 @@ impl Applier {
             let table = table.get_or_insert_with(|| shared.watches.lock());
             self.watchers.clear();
             table.fire(event.path, event.kind, &mut self.watchers);
-            count(&shared.metrics, event.kind, self.watchers.len() as u64);
+            count(&shared.metrics, event.kind, self.watchers.len());
             for watcher in &self.watchers {
                 let Some(mailbox) = routes.mailbox(member::ClientId(watcher.0)) else {
                     continue;
@@ -177,11 +177,15 @@ fn count_committed(shared: &Shared, entries: &[Arc<Entry>]) {
     let metrics = &shared.metrics;
     let count = entries.len() as u64;
     let now = clock::wall();
+    let is_leader = shared.leading_since().is_some();
     for entry in entries {
         let took = now.saturating_sub(entry.header().time).max(0);
         metrics.propagation_latency.observe(took as f64);
+        if is_leader {
+            metrics.quorum_ack_latency.observe(took as f64);
+        }
     }
-    if shared.leading_since().is_none() {
+    if !is_leader {
         metrics.learner_commit_received_count.inc_by(count);
         return;
     }
@@ -209,12 +213,16 @@ fn report(metrics: &Metrics, mismatch: &DigestMismatch) {
     }
 }
 
-fn count(metrics: &Metrics, kind: EventType, sent: u64) {
+fn count(metrics: &Metrics, kind: EventType, sent: usize) {
+    if sent == 0 {
+        return;
+    }
+    let sent = sent as f64;
     match kind {
-        EventType::NodeCreated => metrics.node_created_watch_count.inc_by(sent),
-        EventType::NodeDeleted => metrics.node_deleted_watch_count.inc_by(sent),
-        EventType::NodeDataChanged => metrics.node_changed_watch_count.inc_by(sent),
-        EventType::NodeChildrenChanged => metrics.node_children_watch_count.inc_by(sent),
+        EventType::NodeCreated => metrics.node_created_watch_count.observe(sent),
+        EventType::NodeDeleted => metrics.node_deleted_watch_count.observe(sent),
+        EventType::NodeDataChanged => metrics.node_changed_watch_count.observe(sent),
+        EventType::NodeChildrenChanged => metrics.node_children_watch_count.observe(sent),
         _ => {}
     }
 }

@@ -77,6 +77,7 @@ pub(crate) fn start(
         recovered,
         tree,
         digests,
+        took: (milliseconds, entries),
     } = opened;
     let clock = Clock::start();
     let inbox = Arc::new(Inbox::new());
@@ -97,6 +98,8 @@ pub(crate) fn start(
         .metrics
         .registry
         .register(Box::new(Gauges::of(&shared)?))?;
+    shared.metrics.dbinittime.observe(milliseconds);
+    shared.metrics.startup_txns_loaded.observe(entries as f64);
     let on_failure = {
         let stop = stop.clone();
         Arc::new(move |error| stop.fail(ServeError::Snapshot(error)))

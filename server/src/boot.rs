@@ -79,6 +79,8 @@ pub(crate) struct Opened {
     pub(crate) recovered: Recovered,
     pub(crate) tree: Tree,
     pub(crate) digests: DigestLog,
+    /// Milliseconds that it took, and transactions read from the log.
+    pub(crate) took: (f64, u64),
 }
 
 /// Whether a member may vote from the start.
@@ -97,6 +99,7 @@ pub(crate) enum Vote {
 /// # Errors
 /// If what is there cannot be used; with `rejoin`, what is damaged is moved aside.
 pub(crate) fn open(config: &Config, rejoin: bool) -> Result<Opened, BootError> {
+    let start = Instant::now();
     let paths = Paths {
         data: config.data_dir.clone(),
         log: config.log_dir.clone(),
@@ -125,6 +128,10 @@ pub(crate) fn open(config: &Config, rejoin: bool) -> Result<Opened, BootError> {
     Ok(Opened {
         disk,
         recovered,
+        took: (
+            start.elapsed().as_secs_f64() * 1e3,
+            loaded.replayed.log.entries,
+        ),
         tree: loaded.tree,
         digests: loaded.digests,
     })

@@ -10,6 +10,7 @@ use wire::{Id, PeerId, SessionId};
 
 use crate::clients::mailbox::Mailbox;
 use crate::clients::requests::Writes;
+use crate::snapshots::Done;
 
 /// Something for the member thread to do.
 pub(crate) enum Work {
@@ -35,6 +36,8 @@ pub(crate) enum Work {
     Touched(Vec<SessionId>),
     /// Tell when sessions end, if this member leads.
     Deadlines(Box<dyn FnOnce(Option<Deadlines>) + Send>),
+    /// Write a snapshot, and tell where it is.
+    Snapshot(Done),
     /// Hand leadership over.
     Yield(Option<PeerId>),
 }

@@ -9,6 +9,8 @@ use wire::txn::Entry;
 use wire::{Epoch, Zxid};
 use zab::LinkId;
 
+use crate::snapshots::Done;
+
 /// Something to do with the disk, in order.
 pub(crate) enum Job {
     /// Append to the log, and answer with the mark once it is durable.
@@ -34,8 +36,8 @@ pub(crate) enum Job {
     Config(Box<EnsembleConfig>),
     /// The member is synced again: it may vote after a restart.
     Synced,
-    /// Write a snapshot, due or not.
-    Snapshot,
+    /// Write a snapshot, due or not, and tell who wants to know.
+    Snapshot(Option<Done>),
     /// Remove old snapshots and logs.
     Purge,
     /// End after what came before.

@@ -17,7 +17,7 @@ use crate::clients::mailbox::Mail;
 use crate::log_queue::{Job, LogQueue};
 use crate::peers::links::Links;
 use crate::shared::Shared;
-use crate::snapshots::Snapshooter;
+use crate::snapshots::{Done, NotWritten, Snapshooter};
 use crate::vital;
 
 /// Why the log thread, and with it the member, ends.
@@ -58,6 +58,8 @@ pub(crate) struct LogThread {
 #[derive(Default)]
 pub(crate) struct Waiting {
     is_dirty: bool,
+    /// How many were appended since.
+    entries: usize,
     sends: Vec<(LinkId, Vec<Packet>)>,
     mark: Option<u64>,
 }
@@ -92,6 +94,11 @@ impl LogThread {
         match job {
             Job::Append { entries, mark } => {
                 self.store().append(&entries)?;
+                let metrics = &self.shared.metrics;
+                metrics
+                    .sync_processor_request_queued
+                    .inc_by(entries.len() as u64);
+                self.waiting.entries += entries.len();
                 self.waiting.is_dirty = true;
                 self.waiting.mark = Some(mark);
             }
@@ -123,9 +130,9 @@ impl LogThread {
                 .disk
                 .forget_rejoin()
                 .map_err(store_failed("that this member is synced"))?,
-            Job::Snapshot => {
+            Job::Snapshot(done) => {
                 self.flush()?;
-                self.begin_snapshot()?;
+                self.begin_snapshot(done)?;
             }
             Job::Purge => {
                 let keep = self.shared.config.storage.retain;
@@ -143,7 +150,13 @@ impl LogThread {
             let start = Instant::now();
             self.store().sync()?;
             let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-            self.shared.metrics.fsynctime.observe(milliseconds);
+            let entries = std::mem::take(&mut self.waiting.entries);
+            let metrics = &self.shared.metrics;
+            metrics.fsynctime.observe(milliseconds);
+            metrics
+                .sync_processor_queue_flush_time_ms
+                .observe(milliseconds);
+            metrics.sync_processor_batch_size.observe(entries as f64);
             if milliseconds > self.shared.config.storage.slow_sync as f64 {
                 self.shared
                     .metrics
@@ -261,17 +274,21 @@ impl LogThread {
     fn snapshot_if_due(&mut self) -> Result<(), LogFailure> {
         let amount = self.disk.store.since_snapshot();
         if self.snapshooter.is_due(amount) {
-            self.begin_snapshot()?;
+            self.begin_snapshot(None)?;
         }
         Ok(())
     }
 
-    fn begin_snapshot(&mut self) -> Result<(), LogFailure> {
-        if !self.snapshooter.is_running() {
-            self.disk.store.roll()?;
-            self.fill_ahead();
-            self.snapshooter.begin();
+    fn begin_snapshot(&mut self, done: Option<Done>) -> Result<(), LogFailure> {
+        if self.snapshooter.is_running() {
+            if let Some(done) = done {
+                done(Err(NotWritten::Busy));
+            }
+            return Ok(());
         }
+        self.disk.store.roll()?;
+        self.fill_ahead();
+        self.snapshooter.begin(done);
         Ok(())
     }
 }

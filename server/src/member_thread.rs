@@ -123,6 +123,10 @@ impl MemberThread {
                     continue;
                 }
                 Work::Touched(sessions) => Input::Touched(sessions),
+                Work::Snapshot(done) => {
+                    self.log.push(Job::Snapshot(Some(done)));
+                    continue;
+                }
                 Work::Deadlines(tell) => {
                     tell(self.member.session_deadlines());
                     continue;
@@ -308,6 +312,7 @@ impl MemberThread {
             if let Some(since) = self.state.looking_since.take() {
                 let milliseconds = since.elapsed().as_secs_f64() * 1e3;
                 shared.metrics.election_time.observe(milliseconds);
+                shared.metrics.unavailable_time.observe(milliseconds);
             }
             self.state.hold_until = None;
             shared.set_serving(Serving::Yes);

@@ -49,6 +49,14 @@ macro_rules! metrics {
                 })
             }
 
+            /// Forgets what was counted and observed.
+            pub(crate) fn reset(&self) {
+                $( self.$counter.reset(); )*
+                $( self.$summary.reset(); )*
+                self.latency.reset();
+                self.responses.reset();
+            }
+
             /// All summaries.
             pub(crate) fn summaries(&self) -> Vec<&Summary> {
                 vec![$( &self.$summary, )*]
@@ -80,12 +88,19 @@ metrics! {
         digest_mismatches_count: "Transactions after which the tree is not the leader's",
         diff_count: "Learners brought up to date by what they missed",
         snap_count: "Learners brought up to date by a snapshot",
+        snapshot_rate_limited_count: "Snapshots refused for coming too soon after the last",
+        snapshot_error_count: "Snapshots asked for that failed",
+        restore_rate_limited_count: "Restores refused for coming too soon after the last",
+        restore_error_count: "Restores that failed",
         stale_sessions_expired: "Sessions that ended by their timeout",
         looking_count: "Elections that this member took part in",
-        node_created_watch_count: "Events sent for created znodes",
-        node_deleted_watch_count: "Events sent for deleted znodes",
-        node_changed_watch_count: "Events sent for changed znodes",
-        node_children_watch_count: "Events sent for changed children",
+        insecure_admin_count: "Commands asked of the AdminServer without encryption",
+        watch_bytes: "Bytes of the events sent",
+        ensemble_auth_success: "Clients that named this ensemble",
+        ensemble_auth_fail: "Clients that named another ensemble",
+        prep_processor_request_queued: "Requests for changes received",
+        sync_processor_request_queued: "Transactions appended to the log",
+        unrecoverable_error_count: "Errors that end the member, so none while it answers",
     }
     summaries {
         readlatency: "Milliseconds from a read's arrival to its answer",
@@ -93,6 +108,16 @@ metrics! {
         propagation_latency: "Milliseconds from a transaction's making to its applying here",
         fsynctime: "Milliseconds of the log's syncs",
         snapshottime: "Milliseconds of snapshots",
+        unavailable_time: "Milliseconds without a leader",
+        quorum_ack_latency: "Milliseconds from a transaction's making to its commit, as the leader",
+        sync_processor_batch_size: "Transactions that were synced together",
+        sync_processor_queue_flush_time_ms: "Milliseconds of writing and syncing such a batch",
+        dbinittime: "Milliseconds of reading the disk at the start",
+        startup_txns_loaded: "Transactions read from the log at the start",
+        node_created_watch_count: "Events sent for a created znode",
+        node_deleted_watch_count: "Events sent for a deleted znode",
+        node_changed_watch_count: "Events sent for a changed znode",
+        node_children_watch_count: "Events sent for a znode whose children changed",
         connection_token_deficit: "Tokens of connections that are taken",
         request_throttle_queue_time_ms: "Milliseconds that requests waited for others",
         election_time: "Milliseconds from looking for a leader to having one",

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tree::{CutId, CutProgress};
-use txnlog::{Amount, RealDisk, SnapshotWriteError, Snapshots, Trailer};
+use txnlog::{Amount, RealDisk, SnapshotFile, SnapshotWriteError, Snapshots, Trailer};
 use wire::Zxid;
 use wire::snapshot::{ZxidDigest, encode_stream_end};
 
@@ -27,6 +27,20 @@ const BACKLOG: usize = 32 << 20;
 const PIECES: usize = 4;
 /// Bytes of one piece of a stream.
 const PIECE: usize = 256 << 10;
+
+/// Who wants to know where a snapshot is.
+pub(crate) type Done = Box<dyn FnOnce(Result<SnapshotFile, NotWritten>) + Send>;
+
+/// Why there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NotWritten {
+    /// Another one is being written.
+    #[error("another snapshot is being written")]
+    Busy,
+    /// It was given up, as the log says.
+    #[error("the snapshot could not be written: the log says why")]
+    Failed,
+}
 
 /// Decides when snapshots are due, and has them written.
 pub(crate) struct Snapshooter {
@@ -69,7 +83,7 @@ impl Snapshooter {
     }
 
     /// Begins one on a thread of its own. The log was rolled.
-    pub(crate) fn begin(&mut self) {
+    pub(crate) fn begin(&mut self, done: Option<Done>) {
         self.draw();
         self.running.store(true, Ordering::Release);
         let shared = self.shared.clone();
@@ -79,8 +93,14 @@ impl Snapshooter {
         let started = vital::thread("snapshot", move || {
             let result = write(&shared, &snapshots);
             running.store(false, Ordering::Release);
+            if let Some(done) = done {
+                done(match &result {
+                    Ok(Some(file)) => Ok(file.clone()),
+                    Ok(None) | Err(_) => Err(NotWritten::Failed),
+                });
+            }
             match result {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(error @ SnapshotWriteError::Sync { .. }) => on_failure(error),
                 Err(error) => tracing::error!(%error, "snapshot failed; the log is unaffected"),
             }
@@ -188,15 +208,15 @@ pub(crate) fn abandon(shared: &Shared, (cut, generation): (CutId, u64)) {
     drop(Cut::of(shared, cut, generation));
 }
 
-/// Writes a snapshot of the tree as it is now.
+/// Writes a snapshot of the tree as it is now; none if the tree is replaced meanwhile.
 pub(crate) fn write(
     shared: &Shared,
     snapshots: &Snapshots<RealDisk>,
-) -> Result<(), SnapshotWriteError> {
+) -> Result<Option<SnapshotFile>, SnapshotWriteError> {
     let start = Instant::now();
     let mut cut = Cut::begin(shared);
     let Some((zxid, digest)) = cut.position() else {
-        return Ok(());
+        return Ok(None);
     };
     let mut writer = snapshots.begin(zxid)?;
     let mut part = Vec::new();
@@ -204,7 +224,7 @@ pub(crate) fn write(
     loop {
         let Some(progress) = cut.next(&mut part) else {
             tracing::info!("snapshot given up: the tree was replaced");
-            return Ok(());
+            return Ok(None);
         };
         writer.write(&part)?;
         written += part.len() as u64;
@@ -218,7 +238,7 @@ pub(crate) fn write(
         }
     }
     let storage = &shared.config.storage;
-    writer.finish(Trailer {
+    let file = writer.finish(Trailer {
         digest: storage.digest.then_some(ZxidDigest {
             zxid,
             version: DIGEST_VERSION,
@@ -229,7 +249,7 @@ pub(crate) fn write(
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     shared.metrics.snapshottime.observe(milliseconds);
     tracing::info!(%zxid, bytes = written, milliseconds, "snapshot written");
-    Ok(())
+    Ok(Some(file))
 }
 
 /// Apache's version of the digest.

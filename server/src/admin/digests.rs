@@ -31,6 +31,11 @@ impl DigestLog {
         self.known.push_back((zxid, digest));
     }
 
+    /// All that are kept.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (Zxid, u64)> + '_ {
+        self.known.iter().copied()
+    }
+
     /// As `hash` tells them: a line each, the zxid in hexadecimal, the digest as a signed number.
     pub(crate) fn text(&self) -> String {
         let line = |&(zxid, digest): &(Zxid, u64)| format!("{:x}: {}\n", zxid.0, digest as i64);

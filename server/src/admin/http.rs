@@ -1,23 +1,28 @@
-//! `/live`, `/ready` and `/metrics` over HTTP.
+//! The AdminServer: `/commands`, as Apache's, and `/live`, `/ready` and `/metrics`.
 //!
 //! The ports open before the member reads its disk, so that a long recovery is seen to be alive.
 //! A port that cannot be had is a warning: the ensemble needs its members more than people need
 //! to look at them, and so does Apache.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::extract::{ConnectInfo, Path as UrlPath, Query, Request, State};
+use axum::http::{Method, StatusCode, header};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{any, get};
 use prometheus::TextEncoder;
+use prometheus::proto::{MetricFamily, MetricType};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use wire::config::Address;
 
+use super::commands::{self, Answer, COMMANDS, Command, Does};
+use super::snapshot::{self, Asked, Paused};
 use crate::config::Admin;
 use crate::inbox::Work;
 use crate::shared::{Serving, Shared};
@@ -25,6 +30,14 @@ use crate::vital;
 
 /// The member, once it has started.
 pub(crate) type Started = Arc<OnceLock<Arc<Shared>>>;
+
+/// What the routes share.
+#[derive(Clone, Default)]
+pub(super) struct Monitored {
+    pub(super) started: Started,
+    /// When a snapshot was asked for, and when one was restored.
+    pub(super) paused: Arc<Paused>,
+}
 
 /// How long the member thread may take for what it has at hand: more than any batch takes it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,10 +48,18 @@ const LOOK: Duration = Duration::from_millis(10);
 pub(crate) fn open(config: &Admin, runtime: &Handle) -> Started {
     let started = Started::default();
     if let Some(address) = &config.http {
+        let commands = &config.commands;
+        let index = config.commands.clone();
         let routes = Router::new()
             .route("/live", get(live))
             .route("/ready", get(ready))
-            .route("/metrics", get(metrics));
+            .route("/metrics", get(metrics))
+            .route(&format!("{commands}/{{name}}"), any(run))
+            .route(commands, get(move || async move { list(&index) }))
+            .route(&format!("{commands}/"), {
+                let index = config.commands.clone();
+                get(move || async move { list(&index) })
+            });
         serve("admin.serverPort", address, routes, &started, runtime);
     }
     if let Some(address) = &config.metrics {
@@ -57,7 +78,7 @@ pub(crate) fn open(config: &Admin, runtime: &Handle) -> Started {
 fn serve(
     key: &'static str,
     address: &Address,
-    routes: Router<Started>,
+    routes: Router<Monitored>,
     started: &Started,
     runtime: &Handle,
 ) {
@@ -69,7 +90,13 @@ fn serve(
     match bound {
         Ok((listener, local)) => {
             tracing::info!(key, address = %local, "listening for monitors");
-            let routes = routes.with_state(started.clone());
+            let monitored = Monitored {
+                started: started.clone(),
+                ..Monitored::default()
+            };
+            let routes = routes
+                .with_state(monitored)
+                .into_make_service_with_connect_info::<SocketAddr>();
             vital::task(runtime, "monitors", async move {
                 if let Err(error) = axum::serve(listener, routes).await {
                     tracing::warn!(key, %error, "monitors are not served any more");
@@ -87,8 +114,8 @@ fn serve(
 }
 
 /// Alive: starting, or its thread takes what it is given.
-async fn live(State(started): State<Started>) -> Response {
-    let Some(shared) = started.get() else {
+async fn live(State(monitored): State<Monitored>) -> Response {
+    let Some(shared) = monitored.started.get() else {
         return (StatusCode::OK, "starting\n").into_response();
     };
     if moves(shared).await {
@@ -111,8 +138,8 @@ async fn moves(shared: &Shared) -> bool {
     tokio::time::timeout(PATIENCE, moved).await.is_ok()
 }
 
-async fn ready(State(started): State<Started>) -> Response {
-    match why_not_ready(started.get().map(AsRef::as_ref)) {
+async fn ready(State(monitored): State<Monitored>) -> Response {
+    match why_not_ready(monitored.started.get().map(AsRef::as_ref)) {
         None => (StatusCode::OK, "ready\n").into_response(),
         Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
@@ -133,12 +160,85 @@ pub(super) fn why_not_ready(shared: Option<&Shared>) -> Option<&'static str> {
     }
 }
 
-async fn metrics(State(started): State<Started>) -> Response {
-    let Some(shared) = started.get() else {
+/// The index of the commands.
+fn list(path: &str) -> Html<String> {
+    let link = |command: &Command| {
+        let name = command.names[0];
+        format!("<a href=\"{path}/{name}\">{name}</a>\n<br/>\n")
+    };
+    Html(COMMANDS.iter().map(link).collect())
+}
+
+/// Runs a command.
+async fn run(
+    State(monitored): State<Monitored>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    UrlPath(name): UrlPath<String>,
+    Query(arguments): Query<BTreeMap<String, String>>,
+    request: Request,
+) -> Response {
+    let is_post = request.method() == Method::POST;
+    if !is_post && !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
+    let Some(command) = commands::find(&name) else {
+        let unknown = format!("Unknown command: {name}");
+        return json(Answer::new(&name, StatusCode::OK, Some(&unknown)));
+    };
+    let shared = monitored.started.get();
+    let refusal = command.refusal(shared.map(AsRef::as_ref));
+    let (Some(shared), None) = (shared, refusal) else {
+        let refusal = command.refusal(None);
+        return refusal.map_or_else(|| StatusCode::OK.into_response(), json);
+    };
+    shared.metrics.insecure_admin_count.inc();
+    let asked = Asked::new(command.names[0], peer, request.headers());
+    if command.is_restricted()
+        && let Err((status, why)) = asked.check(shared)
+    {
+        return asked.refuse(status, Some(why));
+    }
+    if is_post != matches!(command.does, Does::Restore) {
+        let wanted = if is_post { "GET" } else { "POST" };
+        let why = format!("{} wants {wanted}", command.names[0]);
+        let refusal = Answer::new(command.names[0], StatusCode::METHOD_NOT_ALLOWED, Some(&why));
+        return json(refusal);
+    }
+    match command.does {
+        Does::Snapshot => snapshot::take(shared, &monitored.paused, &asked, &arguments).await,
+        Does::Restore => {
+            snapshot::restore(shared, &monitored.paused, &asked, request.into_body()).await
+        }
+        Does::Tell(_) | Does::TellSessions(_) | Does::SetMask => {
+            json(command.tell(shared, &arguments).await)
+        }
+    }
+}
+
+pub(super) fn json(answer: Answer) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (answer.status, kind, answer.text()).into_response()
+}
+
+async fn metrics(State(monitored): State<Monitored>) -> Response {
+    let Some(shared) = monitored.started.get() else {
         return (StatusCode::SERVICE_UNAVAILABLE, "starting\n").into_response();
     };
-    match TextEncoder::new().encode_to_string(&shared.metrics.registry.gather()) {
+    match TextEncoder::new().encode_to_string(&families(shared)) {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")).into_response(),
     }
+}
+
+/// All metrics, under the names of 3.9, or of 3.10 if that is asked for.
+pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
+    let mut families = shared.metrics.registry.gather();
+    if shared.config.admin.total_names {
+        for family in &mut families {
+            if family.get_field_type() == MetricType::COUNTER {
+                family.set_name(format!("{}_total", family.name()));
+            }
+        }
+    }
+    families
 }

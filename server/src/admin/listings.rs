@@ -12,6 +12,7 @@ use tree::Watcher;
 use wire::SessionId;
 use wire::client::OpCode;
 
+use super::json::{Fields, field};
 use crate::clients::mailbox::Mailbox;
 use crate::clock;
 use crate::inbox::Deadlines;
@@ -35,6 +36,51 @@ pub(super) fn connections(shared: &Shared, detail: Detail) -> String {
         connection(&mailbox, detail, &mut out);
     }
     out
+}
+
+/// The same for the AdminServer. Nothing is encrypted.
+pub(super) fn connection_fields(shared: &Shared, detail: Detail) -> Fields {
+    let mut mailboxes: Vec<_> = shared.connections.lock().values().cloned().collect();
+    mailboxes.sort_by_key(|mailbox| mailbox.client.0);
+    let fields = |mailbox: &Arc<Mailbox>| fields_of(mailbox, detail);
+    let connections: Vec<Fields> = mailboxes.iter().map(fields).collect();
+    vec![
+        field("connections", connections),
+        field("secure_connections", Vec::<Fields>::new()),
+    ]
+}
+
+fn fields_of(mailbox: &Mailbox, detail: Detail) -> Fields {
+    let counters = &mailbox.counters;
+    let session = counters.session.load(Relaxed);
+    let mut fields = vec![
+        field("remote_socket_address", socket(mailbox.peer).to_string()),
+        field("interest_ops", i64::from(session != 0)),
+        field("outstanding_requests", counters.queued.load(Relaxed)),
+        field("packets_received", counters.received.load(Relaxed)),
+        field("packets_sent", counters.sent.load(Relaxed)),
+    ];
+    if detail == Detail::Full {
+        let (least, mean, greatest) = counters.latency.summary();
+        let zxid = match counters.last_zxid.load(Relaxed) {
+            0 => -1,
+            zxid => zxid as i64,
+        };
+        fields.extend([
+            field("session_id", session),
+            field("last_operation", operation(counters.last_op.load(Relaxed))),
+            field("established", counters.established),
+            field("session_timeout", i64::from(counters.timeout.load(Relaxed))),
+            field("last_cxid", i64::from(counters.last_xid.load(Relaxed))),
+            field("last_zxid", zxid),
+            field("last_response_time", counters.last_response.load(Relaxed)),
+            field("last_latency", counters.last_latency.load(Relaxed)),
+            field("min_latency", least),
+            field("avg_latency", mean as u64),
+            field("max_latency", greatest),
+        ]);
+    }
+    fields
 }
 
 fn connection(mailbox: &Mailbox, detail: Detail, out: &mut String) {
@@ -77,10 +123,11 @@ fn connection(mailbox: &Mailbox, detail: Detail, out: &mut String) {
 
 /// As Java prints an address without a name.
 fn address(peer: SocketAddr) -> String {
-    format!(
-        "/{}",
-        SocketAddr::new(peer.ip().to_canonical(), peer.port())
-    )
+    format!("/{}", socket(peer))
+}
+
+fn socket(peer: SocketAddr) -> SocketAddr {
+    SocketAddr::new(peer.ip().to_canonical(), peer.port())
 }
 
 /// Apache's four letters for an operation.
@@ -223,12 +270,8 @@ pub(super) fn wchs(shared: &Shared) -> String {
 }
 
 pub(super) fn wchc(shared: &Shared) -> String {
-    let mut by_session: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
-    for (path, session) in watches(shared) {
-        by_session.entry(session).or_default().push(path);
-    }
     let mut out = String::new();
-    for (session, paths) in by_session {
+    for (session, paths) in watches_by_session(shared) {
         let _ = writeln!(out, "{session}");
         for path in paths {
             let _ = writeln!(out, "\t{path}");
@@ -238,18 +281,30 @@ pub(super) fn wchc(shared: &Shared) -> String {
 }
 
 pub(super) fn wchp(shared: &Shared) -> String {
-    let mut by_path: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
-    for (path, session) in watches(shared) {
-        by_path.entry(path).or_default().push(session);
-    }
     let mut out = String::new();
-    for (path, sessions) in by_path {
+    for (path, sessions) in watches_by_path(shared) {
         let _ = writeln!(out, "{path}");
         for session in sessions {
             let _ = writeln!(out, "\t{session}");
         }
     }
     out + "\n"
+}
+
+pub(super) fn watches_by_session(shared: &Shared) -> BTreeMap<SessionId, Vec<String>> {
+    let mut by_session: BTreeMap<SessionId, Vec<String>> = BTreeMap::new();
+    for (path, session) in watches(shared) {
+        by_session.entry(session).or_default().push(path);
+    }
+    by_session
+}
+
+pub(super) fn watches_by_path(shared: &Shared) -> BTreeMap<String, Vec<SessionId>> {
+    let mut by_path: BTreeMap<String, Vec<SessionId>> = BTreeMap::new();
+    for (path, session) in watches(shared) {
+        by_path.entry(path).or_default().push(session);
+    }
+    by_path
 }
 
 /// Who watches what.

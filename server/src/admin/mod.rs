@@ -1,10 +1,14 @@
 //! What people and monitors ask of a member.
 
+mod commands;
 pub(crate) mod digests;
+mod ensemble;
 pub(crate) mod gauges;
 pub(crate) mod http;
+mod json;
 mod listings;
 mod monitor;
+mod snapshot;
 mod texts;
 pub(crate) mod words;
 

@@ -10,15 +10,23 @@ use crate::metrics::Summary;
 use crate::shared::Shared;
 
 pub(super) fn mntr(shared: &Shared) -> String {
-    let mut out = format!(
-        "zk_version\t{}\nzk_server_state\t{}\n",
-        *VERSION,
-        mode(shared)
-    );
+    let mut out = String::new();
+    for (name, value) in values(shared) {
+        let _ = writeln!(out, "zk_{name}\t{value}");
+    }
+    out
+}
+
+/// All that there is to monitor, by name.
+pub(super) fn values(shared: &Shared) -> Vec<(String, String)> {
+    let mut values = vec![
+        ("version".to_owned(), VERSION.clone()),
+        ("server_state".to_owned(), mode(shared).to_owned()),
+    ];
     if !shared.config.standalone
         && let Some(status) = &*shared.status.read()
     {
-        let _ = writeln!(out, "zk_peer_state\t{}", status.zab.peer_state());
+        values.push(("peer_state".to_owned(), status.zab.peer_state()));
     }
     for family in shared.metrics.registry.gather() {
         for metric in family.get_metric() {
@@ -27,26 +35,29 @@ pub(super) fn mntr(shared: &Shared) -> String {
                 MetricType::GAUGE => metric.get_gauge().get_value(),
                 _ => continue,
             };
-            let name = family.name();
+            let name = family.name().to_owned();
             // Apache's other numbers are whole.
-            let _ = if name == "avg_latency" {
-                writeln!(out, "zk_{name}\t{value:?}")
+            let is_share = matches!(&*name, "avg_latency" | "connection_drop_probability");
+            let value = if is_share {
+                format!("{value:?}")
             } else {
-                writeln!(out, "zk_{name}\t{value}")
+                value.to_string()
             };
+            values.push((name, value));
         }
     }
     for summary in shared.metrics.summaries() {
-        summarize(summary, &mut out);
+        summarize(summary, &mut values);
     }
-    out
+    values
 }
 
 /// Only the mean is not whole, as Apache's.
-fn summarize(summary: &Summary, out: &mut String) {
+fn summarize(summary: &Summary, out: &mut Vec<(String, String)>) {
     let name = summary.name();
     let reading = summary.read();
-    let _ = writeln!(out, "zk_avg_{name}\t{:?}", rounded(reading.mean()));
+    let mean = format!("{:?}", rounded(reading.mean()));
+    out.push((format!("avg_{name}"), mean));
     let whole = [
         ("min", reading.least),
         ("max", reading.greatest),
@@ -57,6 +68,6 @@ fn summarize(summary: &Summary, out: &mut String) {
     let quantiles = ["p50", "p95", "p99", "p999"].into_iter().zip(shares);
     let quantiles = quantiles.map(|(key, value)| (key, value.unwrap_or(0.0)));
     for (key, value) in whole.into_iter().chain(quantiles) {
-        let _ = writeln!(out, "zk_{key}_{name}\t{}", value.round());
+        out.push((format!("{key}_{name}"), value.round().to_string()));
     }
 }

@@ -1,5 +1,7 @@
 //! What is told, against the texts of a genuine server.
 
+mod commands;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -332,7 +334,12 @@ const SCALARS: &str = "version server_state peer_state ephemerals_count avg_late
     diff_count connection_revalidate_count commit_count proposal_count \
     cnxn_closed_without_zk_server_running looking_count learner_proposal_received_count \
     digest_mismatches_count learner_commit_received_count connection_request_count snap_count \
-    stale_sessions_expired";
+    stale_sessions_expired connection_drop_probability throttled_ops large_requests_rejected \
+    sessionless_connections_expired request_throttle_wait_count snapshot_rate_limited_count \
+    snapshot_error_count restore_rate_limited_count restore_error_count insecure_admin_count \
+    watch_bytes ensemble_auth_success ensemble_auth_fail prep_processor_request_queued \
+    sync_processor_request_queued unrecoverable_error_count avg_unavailable_time \
+    avg_quorum_ack_latency avg_dbinittime cnt_node_created_watch_count";
 
 #[test]
 fn a_leader_is_monitored_by_apaches_names() {
@@ -398,6 +405,36 @@ fn prometheus_gets_apaches_names_without_prefix_and_each_once() {
             text.lines().any(|found| found == line),
             "{line} is missing:\n{text}"
         );
+    }
+}
+
+#[test]
+fn counters_end_in_total_where_that_is_asked_for() {
+    let world = World::new(&format!("{ALONE}metricsProvider.totalNames=true\n"));
+    let names: Vec<_> = http::families(&world.shared)
+        .iter()
+        .map(|family| family.name().to_owned())
+        .collect();
+    for name in ["commit_count_total", "znode_count", "fsynctime"] {
+        assert!(names.contains(&name.to_owned()), "{name}: {names:?}");
+    }
+    assert!(!names.contains(&"commit_count".to_owned()));
+}
+
+#[test]
+fn stat_reset_forgets_all_counts() {
+    let world = World::new(ALONE);
+    world.shared.metrics.read(3, 7);
+    assert_eq!(world.monitored()["zk_cnt_readlatency"], "3");
+    assert_eq!(world.ask("srst"), "Server stats reset.\n");
+    let found = world.monitored();
+    for name in [
+        "cnt_readlatency",
+        "max_readlatency",
+        "p99_readlatency",
+        "max_latency",
+    ] {
+        assert_eq!(found[&format!("zk_{name}")], "0", "{name}");
     }
 }
 

@@ -51,10 +51,7 @@ pub(super) fn gtmk(shared: &Shared) -> String {
 }
 
 pub(super) fn srst(shared: &Shared) -> String {
-    shared.metrics.latency.reset();
-    shared.metrics.responses.reset();
-    shared.metrics.packets_received.reset();
-    shared.metrics.packets_sent.reset();
+    shared.metrics.reset();
     "Server stats reset.\n".to_owned()
 }
 
@@ -140,7 +137,7 @@ pub(super) fn conf(shared: &Shared) -> String {
 }
 
 /// Where snapshots and logs are, as Apache shows them.
-fn folders(shared: &Shared) -> (String, String) {
+pub(super) fn folders(shared: &Shared) -> (String, String) {
     let shown = |folder: &Path| {
         let folder = folder.join("version-2");
         let folder = std::path::absolute(&folder).unwrap_or(folder);
@@ -153,7 +150,7 @@ fn folders(shared: &Shared) -> (String, String) {
 }
 
 /// Bytes of the files in a folder, 0 for one that cannot be read.
-fn size(folder: &Path) -> u64 {
+pub(super) fn size(folder: &Path) -> u64 {
     let Ok(files) = std::fs::read_dir(folder) else {
         return 0;
     };
@@ -170,19 +167,29 @@ pub(super) fn dirs(shared: &Shared) -> String {
     )
 }
 
+pub(super) fn envi(shared: &Shared) -> String {
+    let rows = environment(shared).into_iter();
+    let lines: String = rows
+        .map(|(name, value)| format!("{name}={value}\n"))
+        .collect();
+    format!("Environment:\n{lines}")
+}
+
 /// What has a meaning without a Java machine.
-pub(super) fn envi(_: &Shared) -> String {
+pub(super) fn environment(_: &Shared) -> Vec<(&'static str, String)> {
     let variable = |name| std::env::var(name).unwrap_or_else(|_| "<NA>".to_owned());
     let system = rustix::system::uname();
+    let memory = rustix::system::sysinfo();
+    let megabytes = |count| format!("{}MB", (u64::from(memory.mem_unit) * count) >> 20);
     let folder = std::env::current_dir().unwrap_or_default();
-    let rows = [
+    vec![
         ("zookeeper.version", VERSION.clone()),
         (
             "host.name",
             system.nodename().to_string_lossy().into_owned(),
         ),
         ("os.name", system.sysname().to_string_lossy().into_owned()),
-        ("os.arch", std::env::consts::ARCH.to_owned()),
+        ("os.arch", ARCHITECTURE.to_owned()),
         (
             "os.version",
             system.release().to_string_lossy().into_owned(),
@@ -190,7 +197,20 @@ pub(super) fn envi(_: &Shared) -> String {
         ("user.name", variable("USER")),
         ("user.home", variable("HOME")),
         ("user.dir", folder.display().to_string()),
-    ];
-    let lines = rows.map(|(name, value)| format!("{name}={value}\n"));
-    format!("Environment:\n{}", lines.concat())
+        ("os.memory.free", megabytes(memory.freeram)),
+        ("os.memory.max", megabytes(memory.totalram)),
+        ("os.memory.total", megabytes(memory.totalram)),
+    ]
+}
+
+/// In Java's words.
+const ARCHITECTURE: &str = if cfg!(target_arch = "x86_64") {
+    "amd64"
+} else {
+    std::env::consts::ARCH
+};
+
+/// Whether only reads are served.
+pub(super) fn is_read_only(shared: &Shared) -> bool {
+    isro(shared) == "ro"
 }

@@ -288,6 +288,11 @@ impl Connection {
         if !writes.writes.is_empty() {
             let size = writes.size;
             self.shared.outstanding.fetch_add(size, Ordering::Relaxed);
+            let count = writes.writes.len() as u64;
+            self.shared
+                .metrics
+                .prep_processor_request_queued
+                .inc_by(count);
             let client = self.mailbox.client;
             self.shared
                 .inbox
@@ -365,6 +370,7 @@ impl Connection {
                         || tree::acl::allows(acl.as_deref(), Perms::READ, &self.identities)
                     {
                         out.extend_from_slice(&letters.bytes[start..end]);
+                        self.shared.metrics.watch_bytes.inc_by((end - start) as u64);
                         self.sent(1);
                     }
                     start = end;

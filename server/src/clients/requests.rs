@@ -177,6 +177,7 @@ impl Connection {
                 self.shared.metrics.auth_failed_count.inc();
                 tracing::info!(peer = %self.mailbox.peer, %error, "client closed");
                 if error == AuthFailed::WrongEnsemble {
+                    self.shared.metrics.ensemble_auth_fail.inc();
                     return self.close();
                 }
                 self.answer(xid, Zxid::ZERO, ErrorCode::AuthFailed);
@@ -184,6 +185,9 @@ impl Connection {
                 return;
             }
         };
+        if proven.is_empty() {
+            self.shared.metrics.ensemble_auth_success.inc();
+        }
         let mut identities: Vec<Id> = self.identities.to_vec();
         for id in proven {
             if !identities.contains(&id) {

@@ -97,6 +97,18 @@ impl Summary {
         self.inner.name
     }
 
+    /// Forgets all.
+    pub(crate) fn reset(&self) {
+        let inner = &*self.inner;
+        for value in [&inner.count, &inner.sum, &inner.greatest] {
+            value.store(0, Ordering::Relaxed);
+        }
+        inner.least.store(u64::MAX, Ordering::Relaxed);
+        for count in inner.windows.iter().flat_map(|window| &window.0) {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Adds an amount of 0 or more.
     pub(crate) fn observe(&self, amount: f64) {
         self.observe_many(1, amount);

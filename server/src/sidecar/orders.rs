@@ -106,7 +106,7 @@ impl Attended {
                 Outcome::Refused("this version does not change the membership".into())
             }
             Order::Snapshot => {
-                self.log.push(Job::Snapshot);
+                self.log.push(Job::Snapshot(None));
                 Outcome::Done("begun".into())
             }
         }
