@@ -2,7 +2,7 @@
 //!
 //! Start in [`Kubernetes`], one ensemble seen through one API server. `observe` reads it, `pods`
 //! puts a pod into the planner's words, `objects` builds what there should be, `converge` writes
-//! what differs as `compare` finds it. `authority` is the sidecars' certificate.
+//! what differs as `compare` finds it. `claims` are the volumes, `authority` is the sidecars' certificate.
 //!
 //! Invariants:
 //! - a write to what is there is conditional on the version that was read, and none is repeated;
@@ -15,6 +15,7 @@
 //!   else from being done.
 
 mod authority;
+mod claims;
 mod compare;
 mod converge;
 mod names;

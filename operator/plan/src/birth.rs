@@ -113,9 +113,9 @@ fn pending(desired: &Desired, observed: &Observed) -> Result<BootstrapStatus, Ob
     let with_data = claims.iter().any(|(_, c)| matches!(c, Claim::Data(_)));
     if let Some(cluster_id) = clusters.into_iter().next() {
         if with_data {
-            return adopt(&cluster_id, observed, &silent);
+            return adopt(&cluster_id, desired, observed, &silent);
         }
-        nobody_silent(observed, &silent)?;
+        nobody_silent(desired, observed, &silent)?;
         // A birth whose status was lost: each volume was just seen, and none promised anything.
         return first_members(desired, observed, &claims, cluster_id);
     }
@@ -126,7 +126,7 @@ fn pending(desired: &Desired, observed: &Observed) -> Result<BootstrapStatus, Ob
              ensemble",
         ));
     }
-    nobody_silent(observed, &silent)?;
+    nobody_silent(desired, observed, &silent)?;
     first_members(desired, observed, &claims, observed.fresh_id.clone())
 }
 
@@ -177,7 +177,11 @@ fn clusters(desired: &Desired, claims: &[(MemberId, Claim)]) -> Result<BTreeSet<
     Ok(clusters)
 }
 
-fn nobody_silent(observed: &Observed, silent: &[MemberId]) -> Result<(), Obstacle> {
+fn nobody_silent(
+    desired: &Desired,
+    observed: &Observed,
+    silent: &[MemberId],
+) -> Result<(), Obstacle> {
     let Some(first) = silent.first() else {
         return Ok(());
     };
@@ -187,7 +191,13 @@ fn nobody_silent(observed: &Observed, silent: &[MemberId]) -> Result<(), Obstacl
     } else {
         format!(", and for {rest} more")
     };
-    let why = words::unheard(observed, *first);
+    let mut why = words::unheard(observed, *first);
+    if !desired.wants(*first) {
+        why.push_str(
+            " (it is no longer asked for, but what is on its volume must be known before the \
+             birth; delete the volume if that is worthless)",
+        );
+    }
     Err(Obstacle::awaiting(
         Reason::AwaitingReports,
         format!("waiting for member {first}: {why}{others}"),
@@ -198,6 +208,7 @@ fn nobody_silent(observed: &Observed, silent: &[MemberId]) -> Result<(), Obstacl
 /// that there are were seen.
 fn adopt(
     cluster_id: &str,
+    desired: &Desired,
     observed: &Observed,
     silent: &[MemberId],
 ) -> Result<BootstrapStatus, Obstacle> {
@@ -213,7 +224,7 @@ fn adopt(
         !config.weighted && config.voters().filter(known).count() >= config.majority()
     });
     if !majority {
-        nobody_silent(observed, silent)?;
+        nobody_silent(desired, observed, silent)?;
     }
     Ok(BootstrapStatus {
         cluster_id: cluster_id.to_owned(),

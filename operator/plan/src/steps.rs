@@ -12,6 +12,7 @@ use crate::{
     birth::Obstacle,
     boot::{Boot, Wait},
     health::{Health, View},
+    observed::MemberObserved,
     words,
 };
 
@@ -93,12 +94,25 @@ pub(crate) fn verdict(situation: &Situation<'_>) -> Verdict {
         .find_map(|rule| rule(situation))
         .unwrap_or_else(|| Verdict {
             settled: true,
-            ..Verdict::moving(
-                "Idle",
-                Reason::AsDesired,
-                "every member is as the spec wants it",
-            )
+            ..Verdict::moving("Idle", Reason::AsDesired, at_rest(situation.observed))
         })
+}
+
+fn at_rest(observed: &Observed) -> String {
+    let outdated = |found: &&MemberObserved| found.process.as_ref().is_some_and(|p| p.outdated);
+    let members = observed.members.iter();
+    let outdated: Vec<_> = members
+        .filter(|(_, found)| outdated(found))
+        .map(|(id, _)| *id)
+        .collect();
+    if outdated.is_empty() {
+        return "every member is as the spec wants it".to_owned();
+    }
+    format!(
+        "made from an earlier template: {}; this version restarts none for that, each takes the \
+         newest when its process is made anew",
+        words::members(&outdated)
+    )
 }
 
 fn invalid_spec(situation: &Situation<'_>) -> Option<Verdict> {

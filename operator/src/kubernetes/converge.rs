@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Debug;
 
-use api::cluster::ReclaimPolicy;
 use api::status::Images;
 use api::{Kind, MemberId};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Resource, ResourceExt};
 use plan::Desired;
 use serde::Serialize;
@@ -18,6 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tracing::{info, warn};
 
+use super::claims::claim;
 use super::compare::{applicable, holds, object_in};
 use super::objects::Blueprint;
 use super::observe::{Owner, World, replicas};
@@ -78,31 +76,6 @@ impl Kubernetes {
         self.keep(world, live, set).await
     }
 
-    /// A claim for each of the members, and the references that let it go or keep it.
-    pub(super) async fn keep_volumes(
-        &self,
-        seen: &Seen<World>,
-        desired: &Desired,
-        members: &[MemberId],
-    ) -> Result<(), PlatformError> {
-        let images = Images::default();
-        let blueprint = self.blueprint(seen, desired, &images, "");
-        for member in members {
-            let wanted = blueprint.claim(*member);
-            match seen.world.claims.get(member) {
-                None => self.make_claim(&wanted).await?,
-                Some(live) => {
-                    let going = live.metadata.deletion_timestamp.is_some();
-                    if !going && seen.world.owner(&live.metadata) != Owner::Former {
-                        let keep = desired.storage.reclaim_policy == ReclaimPolicy::Retain;
-                        self.keep_claim(live, &wanted, keep).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Raises the number of pods, never lowers it.
     pub(super) async fn keep_processes(
         &self,
@@ -111,7 +84,7 @@ impl Kubernetes {
     ) -> Result<(), PlatformError> {
         let name = self.ensemble.names.set(Kind::Voter);
         let voters = members.iter().filter(|id| id.kind() == Kind::Voter);
-        let voters = voters.filter(|id| id.ordinal() < self.first_without_claim(members));
+        let voters = voters.filter(|id| id.ordinal() < self.first_without_claim(seen, members));
         let Some(last) = voters.map(|id| id.ordinal()).max() else {
             return Ok(());
         };
@@ -202,62 +175,13 @@ impl Kubernetes {
         self.settle(&what, answer).map(drop)
     }
 
-    async fn make_claim(&self, wanted: &PersistentVolumeClaim) -> Result<(), PlatformError> {
-        let name = wanted.name_any();
-        info!(claim = name, "made");
-        let params = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let claims = self.api::<PersistentVolumeClaim>();
-        let answer = claims.create(&params, wanted).await;
-        self.settle(&claim(&name), answer).map(drop)
-    }
-
-    /// Labels and owner only: the rest of a claim is its volume's.
-    async fn keep_claim(
-        &self,
-        live: &PersistentVolumeClaim,
-        wanted: &PersistentVolumeClaim,
-        keep: bool,
-    ) -> Result<(), PlatformError> {
-        let name = live.name_any();
-        let labels = live.labels();
-        let labelled = wanted
-            .labels()
-            .iter()
-            .all(|(key, value)| labels.get(key) == Some(value));
-        let is_owner = |owner: &&OwnerReference| owner.kind == "ZooKeeperCluster";
-        let owners = live.owner_references();
-        let ours: Vec<_> = owners.iter().filter(is_owner).collect();
-        let owned = ours == wanted.owner_references().iter().collect::<Vec<_>>();
-        if labelled && owned {
-            self.remember(&claim(&name), None);
-            return Ok(());
-        }
-        let others = owners.iter().filter(|owner| !is_owner(owner));
-        let owners: Vec<_> = others.chain(wanted.owner_references()).collect();
-        let patch = json!({
-            "metadata": {
-                "resourceVersion": live.resource_version(),
-                "uid": live.uid(),
-                "labels": wanted.labels(),
-                "ownerReferences": owners,
-            },
-        });
-        info!(claim = name, keep, "adopted");
-        let params = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let claims = self.api::<PersistentVolumeClaim>();
-        let answer = claims.patch(&name, &params, &Patch::Merge(&patch)).await;
-        self.settle(&claim(&name), answer).map(drop)
-    }
-
     /// Whether it was done. A refusal is shown and tried again in the next pass; it keeps nothing
     /// else from being done.
-    fn settle<T>(&self, what: &str, answer: Result<T, kube::Error>) -> Result<bool, PlatformError> {
+    pub(super) fn settle<T>(
+        &self,
+        what: &str,
+        answer: Result<T, kube::Error>,
+    ) -> Result<bool, PlatformError> {
         let refused = match written(what, answer)? {
             Written::Done(_) => None,
             Written::Refused(refusal) => {
@@ -279,15 +203,18 @@ impl Kubernetes {
     }
 
     /// A pod without a claim would have it made by its StatefulSet, and be refused as well.
-    fn first_without_claim(&self, members: &[MemberId]) -> u8 {
+    fn first_without_claim(&self, seen: &Seen<World>, members: &[MemberId]) -> u8 {
         let memory = self.ensemble.memory.lock();
         let names = &self.ensemble.names;
-        let refused = |id: &&MemberId| memory.refused.contains_key(&claim(&names.claim(**id)));
+        let refused = |id: &&MemberId| {
+            let absent = !seen.world.claims.contains_key(*id);
+            absent && memory.refused.contains_key(&claim(&names.claim(**id)))
+        };
         let first = members.iter().filter(refused).map(|id| id.ordinal()).min();
         first.unwrap_or(u8::MAX)
     }
 
-    fn blueprint<'a>(
+    pub(super) fn blueprint<'a>(
         &'a self,
         seen: &'a Seen<World>,
         desired: &'a Desired,
@@ -326,11 +253,6 @@ impl Kubernetes {
 
 fn plain(object: &impl Serialize) -> Value {
     serde_json::to_value(object).expect("an object is plain data")
-}
-
-/// What a refusal to write a claim is remembered by.
-fn claim(name: &str) -> String {
-    format!("PersistentVolumeClaim {name}")
 }
 
 /// How many pods a set has to have so as to keep those that nobody controls.

@@ -422,6 +422,45 @@ fn a_single_member_is_born_alone() {
     assert_eq!(plan.status.connection_string, Some(address(1).client()));
 }
 
+#[test]
+fn members_of_an_earlier_template_are_named_and_left_alone() {
+    let mut observed = three_serving();
+    for n in [1, 3] {
+        let member = observed.members.get_mut(&id(n)).unwrap();
+        member.process.as_mut().unwrap().outdated = true;
+    }
+    let plan = pass(&observed);
+    assert_eq!(plan.step, None);
+    assert_condition(
+        &plan,
+        ConditionType::Progressing,
+        ConditionStatus::False,
+        Reason::Idle,
+        "made from an earlier template: members 1, 3; this version restarts none for that, each \
+         takes the newest when its process is made anew",
+    );
+}
+
+#[test]
+fn the_volume_of_a_member_that_is_not_wanted_any_more_is_looked_at_before_a_birth() {
+    let mut surplus = waiting(4, blank_volume(4));
+    (surplus.process, surplus.report) = (None, None);
+    surplus.trouble = Some("its pod is refused: exceeded quota".to_owned());
+    let mut observed = three_blank();
+    observed.members.insert(id(4), surplus);
+    let plan = first_pass(&observed);
+    assert_eq!(plan.step, None);
+    assert_condition(
+        &plan,
+        ConditionType::Ready,
+        ConditionStatus::False,
+        Reason::AwaitingReports,
+        "waiting for member 4: its pod is refused: exceeded quota (it is no longer asked for, but \
+         what is on its volume must be known before the birth; delete the volume if that is \
+         worthless)",
+    );
+}
+
 /// A member that started from an empty volume without a grant, and looks for a leader.
 fn wiped(number: u8) -> MemberObserved {
     let mut member = serving(number, "ours", 3);
