@@ -286,9 +286,24 @@ impl Cluster {
         self.client.clone()
     }
 
+    /// Which cluster of this machine it is.
+    pub(crate) fn number(&self) -> u8 {
+        self.addresses.cluster
+    }
+
     /// For tools.
     pub(crate) fn kubeconfig(&self) -> PathBuf {
         self.addresses.folder().join("kubeconfig")
+    }
+
+    /// A file of the scenario's own making.
+    pub(crate) fn scratch(&self, name: &str) -> PathBuf {
+        self.addresses.folder().join(name)
+    }
+
+    /// Where the API server writes who changed what.
+    pub(crate) fn audit_log(&self) -> PathBuf {
+        self.addresses.folder().join("audit.jsonl")
     }
 
     /// Looks until `condition` holds, at most `limit`.
@@ -349,10 +364,12 @@ pub(crate) async fn client(kubeconfig: &Path) -> anyhow::Result<Client> {
     Client::try_from(config).context("a client")
 }
 
-/// Removes the clusters that were kept. Those that another process runs are left alone.
-pub(crate) fn stop_kept() -> anyhow::Result<usize> {
+/// Removes the clusters that were kept, or only one. Those that another process runs are left
+/// alone.
+pub(crate) fn stop_kept(number: Option<u8>) -> anyhow::Result<usize> {
     let mut stopped = 0;
-    for cluster in 0..CLUSTERS {
+    let meant = |cluster: &u8| number.is_none_or(|number| number == *cluster);
+    for cluster in (0..CLUSTERS).filter(meant) {
         let addresses = Addresses { cluster };
         if !addresses.folder().exists() {
             continue;

@@ -1,20 +1,25 @@
-//! The images that pods of the tests run.
+//! The images that pods of the tests run: ours, laid out as the Dockerfile lays them out, and those
+//! that tests need beside them.
 
 pub(crate) mod archive;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
+use tokio::process::Command;
 
 use crate::packages;
-use crate::programs::Programs;
+use crate::programs::{Programs, output};
 use archive::{Entry, Image, Recipe};
 
 /// What holds a pod's namespaces: the same shell image under a fixed name, since containerd's
 /// configuration names it.
 pub(crate) const PAUSE: &str = "e2e.ferrokeeper.local/pause:1";
 
-/// The images of every cluster.
+/// The Python client that scenarios use.
+const KAZOO: &str = "kazoo==2.10.0";
+
+/// Every image.
 #[derive(Clone, Debug)]
 pub(crate) struct Images {
     /// Holds a pod's namespaces.
@@ -23,12 +28,54 @@ pub(crate) struct Images {
     pub(crate) busybox: Image,
     /// The cluster's DNS.
     pub(crate) coredns: Image,
+    /// Python with kazoo, and the client of the scenarios at `/client.py`.
+    pub(crate) kazoo: Image,
+    /// `ferrokeeper` and `ferrokeeper-sidecar`.
+    pub(crate) server: Image,
+    /// `ferrokeeper-sidecar`.
+    pub(crate) sidecar: Image,
+    /// `ferrokeeper-operator`.
+    pub(crate) operator: Image,
 }
 
 impl Images {
-    /// Packs them into `folder`.
-    pub(crate) fn pack(programs: &Programs, folder: &Path) -> anyhow::Result<Self> {
-        std::fs::create_dir_all(folder).context("the folder of images")?;
+    /// Builds what is ours, and packs everything. With `release` as it is shipped, else as the
+    /// other tests build it, which takes minutes less.
+    pub(crate) async fn prepare(programs: &Programs, release: bool) -> anyhow::Result<Self> {
+        let cache = crate::programs::cache()?;
+        let folder = cache.join("images");
+        std::fs::create_dir_all(&folder).context("the folder of images")?;
+        let binaries = build(release).await?;
+        let stripped = folder.join(format!("stripped.{}", std::process::id()));
+        std::fs::create_dir_all(&stripped).context("the folder of binaries")?;
+        let ours = |image: &'static str, names: &[&str]| {
+            let mut recipe = Recipe {
+                name: image,
+                entrypoint: vec![format!("/usr/local/bin/{}", names[0])],
+                user: "65532:65532",
+                ..Recipe::default()
+            };
+            for name in names {
+                let file = strip(&binaries.join(name), &stripped.join(name))?;
+                recipe.program(&file, &format!("usr/local/bin/{name}"))?;
+            }
+            recipe.pack(&folder)
+        };
+        let server = ours(
+            "ferrokeeper-server",
+            &["ferrokeeper", "ferrokeeper-sidecar"],
+        )?;
+        let sidecar = ours("ferrokeeper-sidecar", &["ferrokeeper-sidecar"])?;
+        let operator = ours("ferrokeeper-operator", &["ferrokeeper-operator"])?;
+        std::fs::remove_dir_all(&stripped).context("the folder of binaries")?;
+        for (name, image) in [
+            ("server", &server),
+            ("sidecar", &sidecar),
+            ("operator", &operator),
+        ] {
+            let size = image.size as f64 / f64::from(1 << 20);
+            println!("image of the {name}: {size:.1} MiB");
+        }
         let shell = shell()?;
         let pause = Recipe {
             name: "pause",
@@ -50,16 +97,68 @@ impl Images {
             .entries
             .insert("coredns".to_owned(), Entry::File(program));
         Ok(Self {
-            pause: pause.pack(folder)?,
-            busybox: shell.pack(folder)?,
-            coredns: coredns.pack(folder)?,
+            pause: pause.pack(&folder)?,
+            busybox: shell.pack(&folder)?,
+            coredns: coredns.pack(&folder)?,
+            kazoo: python(&cache).await?.pack(&folder)?,
+            server,
+            sidecar,
+            operator,
         })
     }
 
     /// All of them.
-    pub(crate) fn all(&self) -> Vec<&Image> {
-        vec![&self.pause, &self.busybox, &self.coredns]
+    pub(crate) fn all(&self) -> [&Image; 7] {
+        [
+            &self.pause,
+            &self.busybox,
+            &self.coredns,
+            &self.kazoo,
+            &self.server,
+            &self.sidecar,
+            &self.operator,
+        ]
     }
+}
+
+/// Builds our binaries and returns the folder that they are in.
+async fn build(release: bool) -> anyhow::Result<PathBuf> {
+    println!("building ferrokeeper, its sidecar and its operator");
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args([
+        "build",
+        "--quiet",
+        "-p",
+        "ferrokeeper",
+        "-p",
+        "ferrokeeper-sidecar",
+    ]);
+    cargo.args(["-p", "ferrokeeper-operator"]);
+    if release {
+        cargo.arg("--release");
+    }
+    output(&mut cargo).await.context("build our binaries")?;
+    let this = std::env::current_exe().context("this program")?;
+    let target = this
+        .parent()
+        .and_then(Path::parent)
+        .context("the target folder")?;
+    Ok(target.join(if release { "release" } else { "debug" }))
+}
+
+/// Leaves out what only a debugger reads.
+fn strip(binary: &Path, to: &Path) -> anyhow::Result<PathBuf> {
+    let status = std::process::Command::new("strip")
+        .args(["--strip-debug", "-o"])
+        .args([to, binary])
+        .status()
+        .context("start strip, which comes with the linker")?;
+    ensure!(
+        status.success(),
+        "strip {} ended with {status}",
+        binary.display()
+    );
+    Ok(to.to_owned())
 }
 
 /// Commands of the shell that scripts in pods use.
@@ -83,4 +182,73 @@ fn shell() -> anyhow::Result<Recipe> {
         shell.entries.insert(format!("bin/{applet}"), link);
     }
     Ok(shell)
+}
+
+/// This machine's Python at the paths where it is here, kazoo beside it.
+async fn python(cache: &Path) -> anyhow::Result<Recipe> {
+    let packages = cache.join("python").join(KAZOO);
+    if !packages.exists() {
+        println!("fetching {KAZOO} with pip");
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
+        output(pip.arg(&packages).arg(KAZOO))
+            .await
+            .context("fetch kazoo")?;
+    }
+    let ask = "import sys, sysconfig; \
+        print(sys.base_prefix, sysconfig.get_python_version(), sysconfig.get_path('stdlib'))";
+    let told = output(Command::new("python3").args(["-c", ask])).await?;
+    let [prefix, version, library] = told.split_whitespace().collect::<Vec<_>>()[..] else {
+        anyhow::bail!("Python says of itself: {told}");
+    };
+    let interpreter = Path::new(prefix).join(format!("bin/python{version}"));
+    let mut recipe = Recipe {
+        name: "kazoo",
+        user: "65532:65532",
+        ..Recipe::default()
+    };
+    recipe.program(
+        &interpreter,
+        interpreter.to_string_lossy().trim_start_matches('/'),
+    )?;
+    let skip = [
+        "__pycache__",
+        "test",
+        "idlelib",
+        "tkinter",
+        "ensurepip",
+        "site-packages",
+        "lib2to3",
+    ];
+    recipe.folder(Path::new(library), &skip)?;
+    for entry in walk(&packages)? {
+        let inside = entry.strip_prefix(&packages).context("a path of kazoo")?;
+        let inside = format!("packages/{}", inside.display());
+        recipe.entries.insert(inside, Entry::File(entry));
+    }
+    let client = Path::new(env!("CARGO_MANIFEST_DIR")).join("kube/client.py");
+    recipe
+        .entries
+        .insert("client.py".to_owned(), Entry::File(client));
+    recipe.entrypoint = vec![
+        interpreter.display().to_string(),
+        "-B".to_owned(),
+        "-u".to_owned(),
+        "/client.py".to_owned(),
+    ];
+    Ok(recipe)
+}
+
+/// All files below a folder.
+fn walk(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry.with_context(|| folder.display().to_string())?.path();
+        if path.is_dir() {
+            files.extend(walk(&path)?);
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(files)
 }

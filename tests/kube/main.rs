@@ -7,7 +7,9 @@ mod cluster;
 mod facts;
 mod images;
 mod packages;
+mod product;
 mod programs;
+mod script;
 mod stage;
 
 use std::panic::AssertUnwindSafe;
@@ -24,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use cluster::Cluster;
 use images::Images;
 use programs::Programs;
-use stage::Stage;
+use stage::{Stage, Theatre};
 
 /// Runs the product on a real Kubernetes.
 ///
@@ -42,12 +44,15 @@ struct Arguments {
     /// Leave the cluster running, after the named scenarios or none, and say how to use it.
     #[arg(long)]
     keep: bool,
-    /// Remove the clusters that were kept, and end.
-    #[arg(long)]
-    stop: bool,
+    /// Remove the clusters that were kept, or only the one of this number, and end.
+    #[arg(long, value_name = "NUMBER", num_args = 0..=1, conflicts_with = "keep")]
+    stop: Option<Option<u8>>,
     /// How many nodes the cluster has.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=9))]
     nodes: u8,
+    /// Build our images as they are shipped: optimised, which takes minutes more.
+    #[arg(long)]
+    release: bool,
     /// Install missing Debian packages; also done where CI=true.
     #[arg(long)]
     install: bool,
@@ -86,6 +91,23 @@ const SCENARIOS: &[Scenario] = &[
     scenario!("chart_renders", chart::renders),
     scenario!("chart_refuses", chart::refuses),
     scenario!("chart_grants_the_least", chart::grants_the_least),
+    scenario!("script_of_kubernetes", script::holds),
+    scenario!("install_and_use", product::first::install_and_use),
+    scenario!("leader_lost_under_load", product::losses::leader_under_load),
+    scenario!("all_pods_lost", product::losses::all_pods),
+    scenario!("volume_lost", product::volumes::one),
+    scenario!("two_volumes_lost", product::volumes::two),
+    scenario!(
+        "operator_killed_in_birth",
+        product::operators::killed_in_birth
+    ),
+    scenario!("operator_stands_in", product::operators::stands_in),
+    scenario!("deleted_and_applied_again", product::lives::applied_again),
+    scenario!("policy_delete", product::lives::policy_delete),
+    scenario!("namespace_deleted", product::lives::namespace),
+    scenario!("refusals", product::refusals::refused),
+    scenario!("birth_waits", product::refusals::birth_waits),
+    scenario!("at_rest", product::rest::no_writes),
 ];
 
 /// What one scenario may take at most.
@@ -105,8 +127,8 @@ async fn main() -> ExitCode {
             cluster::volumes::provision(&folder.join("kubeconfig"), &volumes).await?;
             return Ok(ExitCode::SUCCESS);
         }
-        if arguments.stop {
-            if cluster::stop_kept()? == 0 {
+        if let Some(number) = arguments.stop {
+            if cluster::stop_kept(number)? == 0 {
                 println!("no cluster is kept");
             }
             return Ok(ExitCode::SUCCESS);
@@ -143,7 +165,7 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     }
     let programs = Programs::prepare().await?;
-    let images = Images::pack(&programs, &programs::cache()?.join("images"))?;
+    let images = Images::prepare(&programs, arguments.release).await?;
     let wanted = |name: &str| {
         let matches = |part: &String| name.contains(part.as_str());
         arguments.only.iter().any(matches) || (arguments.only.is_empty() && !arguments.keep)
@@ -154,17 +176,24 @@ async fn play(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     }
     let cluster = Cluster::start(&programs, &images, arguments.nodes, arguments.keep).await?;
+    let theatre = Theatre::new(cluster, images);
     let mut failed = 0;
     for scenario in &chosen {
-        failed += usize::from(!run(&cluster, &images, scenario).await);
+        failed += usize::from(!run(&theatre, scenario).await);
     }
     println!("{} passed, {failed} failed", chosen.len() - failed);
     if arguments.keep {
+        if chosen.is_empty()
+            && let Err(error) = theatre.operator().await
+        {
+            println!("the operator is not installed: {error:#}");
+        }
         println!(
             "the cluster is kept:\n  export KUBECONFIG={}\n  export PATH={}:$PATH\n\
-             `cargo e2e --stop` removes it",
-            cluster.kubeconfig().display(),
-            programs.folder().display()
+             `cargo e2e --stop {}` removes it",
+            theatre.cluster.kubeconfig().display(),
+            programs.folder().display(),
+            theatre.cluster.number()
         );
     }
     Ok(if failed == 0 {
@@ -195,9 +224,9 @@ fn unmet(install: bool) -> anyhow::Result<Option<String>> {
     )))
 }
 
-async fn run(cluster: &Cluster, images: &Images, (name, scenario): &Scenario) -> bool {
+async fn run(theatre: &Theatre, (name, scenario): &Scenario) -> bool {
     let started = Instant::now();
-    let stage = match Stage::set(cluster, images, name).await {
+    let stage = match Stage::set(theatre, name).await {
         Ok(stage) => stage,
         Err(error) => {
             println!("FAILED  {name}: {error:#}");

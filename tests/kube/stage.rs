@@ -11,13 +11,42 @@ use kube::api::{Api, DeleteParams, ListParams, PostParams};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 
 use crate::cluster::Cluster;
 use crate::images::Images;
+use crate::product;
 use crate::programs::output;
 
 /// How often conditions are looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What scenarios share.
+pub(crate) struct Theatre {
+    /// Where everything runs.
+    pub(crate) cluster: Cluster,
+    /// What pods can run.
+    pub(crate) images: Images,
+    installed: OnceCell<()>,
+}
+
+impl Theatre {
+    /// A cluster that nothing is installed in.
+    pub(crate) fn new(cluster: Cluster, images: Images) -> Self {
+        Self {
+            cluster,
+            images,
+            installed: OnceCell::new(),
+        }
+    }
+
+    /// Installs the operator with helm, once.
+    pub(crate) async fn operator(&self) -> anyhow::Result<()> {
+        let install = || product::install(&self.cluster, &self.images);
+        self.installed.get_or_try_init(install).await?;
+        Ok(())
+    }
+}
 
 /// One scenario's place.
 pub(crate) struct Stage<'a> {
@@ -25,17 +54,17 @@ pub(crate) struct Stage<'a> {
     pub(crate) cluster: &'a Cluster,
     /// What pods can run.
     pub(crate) images: &'a Images,
+    theatre: &'a Theatre,
     /// The scenario's own; PodSecurity `restricted` is enforced in it.
     pub(crate) namespace: String,
 }
 
 impl<'a> Stage<'a> {
     /// Makes the namespace.
-    pub(crate) async fn set(
-        cluster: &'a Cluster,
-        images: &'a Images,
-        name: &str,
-    ) -> anyhow::Result<Self> {
+    pub(crate) async fn set(theatre: &'a Theatre, name: &str) -> anyhow::Result<Self> {
+        let Theatre {
+            cluster, images, ..
+        } = theatre;
         let namespace = name.replace('_', "-");
         let object = json!({
             "apiVersion": "v1",
@@ -53,6 +82,7 @@ impl<'a> Stage<'a> {
         let stage = Self {
             cluster,
             images,
+            theatre,
             namespace,
         };
         let accounts: Api<k8s_openapi::api::core::v1::ServiceAccount> = stage.api();
@@ -71,11 +101,21 @@ impl<'a> Stage<'a> {
 
     /// Takes the namespace away; does not wait for it.
     pub(crate) async fn strike(&self) -> anyhow::Result<()> {
-        Api::<Namespace>::all(self.client())
+        let namespaces: Api<Namespace> = Api::all(self.client());
+        match namespaces
             .delete(&self.namespace, &DeleteParams::default())
             .await
-            .context("delete the scenario's namespace")?;
-        Ok(())
+        {
+            Ok(_) => Ok(()),
+            // Gone, or on its way.
+            Err(kube::Error::Api(status)) if [404, 409].contains(&status.code) => Ok(()),
+            Err(error) => Err(error).context("delete the scenario's namespace"),
+        }
+    }
+
+    /// Installs the operator, unless an earlier scenario did.
+    pub(crate) async fn operator(&self) -> anyhow::Result<()> {
+        self.theatre.operator().await
     }
 
     /// A client with all rights.
@@ -171,6 +211,16 @@ impl<'a> Stage<'a> {
             &["get", "zk", "-o", "yaml"],
             &["get", "events", "--sort-by=.lastTimestamp"],
             &["describe", "pods"],
+            &["-n", product::NAMESPACE, "get", "pods", "-o", "wide"],
+            &[
+                "-n",
+                product::NAMESPACE,
+                "logs",
+                "-l",
+                product::LABEL,
+                "--prefix",
+                "--tail=60",
+            ],
         ];
         for arguments in listed {
             let told = output(self.kubectl().args(*arguments)).await;

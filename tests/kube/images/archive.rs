@@ -41,6 +41,8 @@ pub(crate) struct Recipe {
 pub(crate) struct Image {
     /// How manifests name it.
     pub(crate) reference: String,
+    /// What of the reference changes with the contents.
+    pub(crate) tag: String,
     /// The archive.
     pub(crate) archive: PathBuf,
     /// The layer's size in bytes.
@@ -49,7 +51,7 @@ pub(crate) struct Image {
 
 /// Where images of `cargo e2e` come from. The first part needs a dot, else nodes look for them
 /// elsewhere.
-const REGISTRY: &str = "e2e.ferrokeeper.local";
+pub(crate) const REGISTRY: &str = "e2e.ferrokeeper.local";
 
 impl Recipe {
     /// Adds a program of this machine at `path`, with the libraries that it is linked to at the
@@ -61,6 +63,31 @@ impl Recipe {
             let inside = library.display().to_string();
             let inside = inside.trim_start_matches('/').to_owned();
             self.entries.insert(inside, Entry::File(library));
+        }
+        Ok(())
+    }
+
+    /// Adds a folder of this machine, at the same path, without what `skip` names.
+    pub(crate) fn folder(&mut self, from: &Path, skip: &[&str]) -> anyhow::Result<()> {
+        let entries = std::fs::read_dir(from).with_context(|| from.display().to_string())?;
+        for entry in entries {
+            let entry = entry.with_context(|| from.display().to_string())?;
+            let name = entry.file_name();
+            if skip.iter().any(|part| *part == name) {
+                continue;
+            }
+            let path = entry.path();
+            if path.is_dir() {
+                self.folder(&path, skip)?;
+            } else if path.is_file() {
+                let inside = path.display().to_string();
+                let inside = inside.trim_start_matches('/').to_owned();
+                if path.extension().is_some_and(|extension| extension == "so") {
+                    self.program(&path, &inside)?;
+                } else {
+                    self.entries.insert(inside, Entry::File(path));
+                }
+            }
         }
         Ok(())
     }
@@ -97,7 +124,8 @@ impl Recipe {
         let index = json!({ "schemaVersion": 2, "manifests": [entry] });
 
         let archive = folder.join(format!("{}.tar", self.name));
-        let file = std::fs::File::create(&archive).context("an image's archive")?;
+        let unfinished = folder.join(format!("{}.{}", self.name, std::process::id()));
+        let file = std::fs::File::create(&unfinished).context("an image's archive")?;
         let mut tar = Builder::new(std::io::BufWriter::new(file));
         let layout = br#"{"imageLayoutVersion":"1.0.0"}"#;
         append(&mut tar, "oci-layout", EntryType::Regular, 0o644, layout)?;
@@ -115,8 +143,10 @@ impl Recipe {
         }
         let file = tar.into_inner().context("an image's archive")?;
         file.into_inner().context("an image's archive")?;
+        std::fs::rename(&unfinished, &archive).context("an image's archive")?;
         Ok(Image {
             reference,
+            tag: tag.to_owned(),
             archive,
             size: layer.len() as u64,
         })

@@ -154,9 +154,9 @@ impl Failure {
         Self::new(429, "TooManyRequests", message).because(cause)
     }
 
-    /// The server itself is at a loss.
+    /// The server itself is at a loss, and names no reason.
     pub(crate) fn internal(why: &str) -> Self {
-        Self::new(500, "InternalError", why)
+        Self::new(500, "", why)
     }
 
     /// What was to be watched from then on is forgotten.
