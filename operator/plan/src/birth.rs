@@ -14,7 +14,11 @@ use api::{
     status::{BootstrapPhase, BootstrapStatus, BornMember},
 };
 
-use crate::{Desired, Observed, words};
+use crate::{
+    Desired, Observed,
+    observed::{MemberObserved, ProcessObserved, ProcessState},
+    words,
+};
 
 /// What stands in the way of the next phase.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,10 +79,34 @@ pub fn advance(
     }
 }
 
-/// Members whose volumes must be looked at before a birth: those wanted, and whatever is there.
+/// Members whose volumes must be looked at before a birth: those wanted, and whoever else has a
+/// volume or may be running on one.
 pub fn population(desired: &Desired, observed: &Observed) -> BTreeSet<MemberId> {
-    let found = observed.members.keys().copied();
-    desired.voters.iter().copied().chain(found).collect()
+    let may_run = |process: &ProcessObserved| {
+        let not_serving = matches!(process.state, ProcessState::NotServing { .. });
+        !not_serving
+    };
+    let counts = |found: &MemberObserved| {
+        found.volume.is_some() || found.process.as_ref().is_some_and(may_run)
+    };
+    with_others(desired, observed, counts)
+}
+
+/// Those wanted, and those of the others that have a volume to be looked at. One that is being
+/// dismissed is not made anew.
+fn to_be_made(desired: &Desired, observed: &Observed) -> BTreeSet<MemberId> {
+    let has_volume = |found: &MemberObserved| found.volume.as_ref().is_some_and(|v| !v.terminating);
+    with_others(desired, observed, has_volume)
+}
+
+fn with_others(
+    desired: &Desired,
+    observed: &Observed,
+    counts: impl Fn(&MemberObserved) -> bool,
+) -> BTreeSet<MemberId> {
+    let found = observed.members.iter();
+    let others = found.filter(|(_, found)| counts(found)).map(|(id, _)| *id);
+    desired.voters.iter().copied().chain(others).collect()
 }
 
 /// What a volume is before anything was decided.
@@ -418,7 +446,7 @@ pub fn roster(
             None if !status.members.is_empty() => status.members.iter().map(|m| m.id).collect(),
             None => birth.members.iter().map(|b| b.id).collect(),
         },
-        _ => desired.map_or_else(BTreeSet::new, |d| population(d, observed)),
+        _ => desired.map_or_else(BTreeSet::new, |d| to_be_made(d, observed)),
     }
 }
 

@@ -250,10 +250,11 @@ fn step(observed: &Observed, verdict: &Verdict, orders: &mut Vec<MemberOrder>) -
     }
     let member = verdict.dismiss?;
     let found = observed.members.get(&member)?;
+    let volume = found.volume.as_ref().filter(|volume| !volume.terminating)?;
     Some(Step::Dismiss {
         member,
         process: found.process.as_ref()?.uid.clone(),
-        volume: found.volume.as_ref()?.uid.clone(),
+        volume: volume.uid.clone(),
     })
 }
 

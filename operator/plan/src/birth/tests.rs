@@ -6,7 +6,7 @@ use wire::control::BootReport;
 
 use super::*;
 use crate::{
-    Plan, Step,
+    Converge, Plan, Step,
     fixture::{
         blank_volume, data_volume, desired, id, observed, serving, three_blank, three_serving,
         waiting,
@@ -235,6 +235,44 @@ fn fewer_replicas_before_the_grant_dismiss_the_surplus_first() {
 }
 
 #[test]
+fn a_member_that_is_being_dismissed_is_waited_for_and_not_made_anew() {
+    let mut five = of_volumes((1..=5).map(|n| (n, blank_volume(n))));
+    let last = five.members.get_mut(&id(5)).unwrap();
+    last.volume.as_mut().unwrap().terminating = true;
+    last.process.as_mut().unwrap().state = ProcessState::Terminating;
+    last.report = None;
+    let first_four: Vec<_> = (1..=4).map(id).collect();
+    let going = pass(3, &five, &ZooKeeperClusterStatus::default());
+    assert_eq!(going.step, None);
+    assert!(
+        going
+            .converge
+            .contains(&Converge::Processes(first_four.clone()))
+    );
+    assert!(going.converge.contains(&Converge::Volumes(first_four)));
+
+    five.members.remove(&id(5));
+    let gone = pass(3, &five, &ZooKeeperClusterStatus::default());
+    let dismissed = match gone.step {
+        Some(Step::Dismiss { member, .. }) => Some(member),
+        _ => None,
+    };
+    assert_eq!(dismissed, Some(id(4)));
+}
+
+#[test]
+fn a_member_without_a_volume_that_nobody_wants_holds_nobody_up() {
+    let mut four = of_volumes((1..=4).map(|n| (n, blank_volume(n))));
+    let surplus = four.members.get_mut(&id(4)).unwrap();
+    (surplus.volume, surplus.report) = (None, None);
+    surplus.process.as_mut().unwrap().state = ProcessState::NotServing {
+        why: "never scheduled".to_owned(),
+    };
+    let plan = pass(3, &four, &ZooKeeperClusterStatus::default());
+    assert!(matches!(plan.step, Some(Step::Birth(_))));
+}
+
+#[test]
 fn more_replicas_before_the_grant_are_waited_for() {
     let (_, obstacle) = begin(&desired(5), &three_blank());
     assert_eq!(
@@ -354,7 +392,7 @@ fn a_quorum_of_the_others_heals_a_lost_volume() {
     let plan = pass(3, &lost, &granted());
     assert_eq!(plan.status.phase(), BootstrapPhase::Initialised);
     let joins = plan.converge.iter().any(|action| {
-        matches!(action, crate::Converge::Boot(order)
+        matches!(action, Converge::Boot(order)
             if order.member == id(3) && matches!(order.request.order, api::sidecar::Order::Join { .. }))
     });
     assert!(joins);
