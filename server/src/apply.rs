@@ -10,6 +10,7 @@ use wire::client::EventType;
 use wire::txn::{Entry, kind};
 
 use crate::admin::digests::DigestLog;
+use crate::clients::audit;
 use crate::clients::mailbox::{Mail, Mailbox};
 use crate::clients::reads::{Limits, Reader};
 use crate::clock;
@@ -29,6 +30,8 @@ pub(crate) struct Applier {
     watchers: Vec<Watcher>,
     wakes: Vec<Arc<Mailbox>>,
     frames: Vec<u8>,
+    /// Logged once the guard is released.
+    audit_lines: Vec<String>,
 }
 
 impl Applier {
@@ -52,6 +55,9 @@ impl Applier {
         }
         shared.set_applied(tree.last_zxid());
         drop(tree);
+        for line in self.audit_lines.drain(..) {
+            audit::write(&line);
+        }
         count_committed(shared, entries);
         self.wake();
         entries.last().map(|entry| entry.zxid())
@@ -65,6 +71,15 @@ impl Applier {
 
     fn apply_one(&mut self, shared: &Shared, routes: &mut Routes, tree: &mut Tree, entry: &Entry) {
         let header = entry.header();
+        let does_audit = shared.config.admin.audit;
+        let mut audit = None;
+        let mut gone = Vec::new();
+        if does_audit {
+            audit = routes.audited(header.client_id, header.cxid);
+            if header.kind == kind::CLOSE_SESSION {
+                gone = tree.ephemerals(header.client_id).collect();
+            }
+        }
         let asker = routes.answered(header.client_id, header.cxid);
         if let Some(asker) = &asker {
             self.serve(shared, tree, asker);
@@ -77,6 +92,14 @@ impl Applier {
         if DigestLog::is_due(tree, zxid) {
             shared.digests.lock().push(zxid, tree.digest());
         }
+        if let Some(audit) = audit {
+            let (err, body) = (self.applied.error(), self.applied.body());
+            let mut lines = audit.lines(header.client_id, err, body);
+            self.audit_lines.append(&mut lines);
+        }
+        let gone = gone.iter();
+        let lines = gone.map(|path| audit::ephemeral_gone(header.client_id, path));
+        self.audit_lines.extend(lines);
         self.fire(shared, routes);
         self.reply(routes, entry, asker);
     }

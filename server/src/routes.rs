@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 use member::ClientId;
 use wire::SessionId;
 
+use crate::clients::audit::Audit;
 use crate::clients::exchange::ReadGroup;
 use crate::clients::mailbox::{Mail, Mailbox};
 use crate::clients::requests::Writes;
@@ -38,6 +39,7 @@ struct Waiting {
     cxid: i32,
     client: ClientId,
     reads: Vec<Arc<ReadGroup>>,
+    audit: Option<Box<Audit>>,
 }
 
 /// Whom an answer goes to.
@@ -147,14 +149,28 @@ impl Routes {
             return;
         };
         let mut reads = std::mem::take(&mut writes.reads).into_iter().peekable();
+        let mut audits = std::mem::take(&mut writes.audits).into_iter().peekable();
         for (at, write) in writes.writes.iter().enumerate() {
             let reads = reads.next_if(|(place, _)| *place == at);
             session.waiting.push_back(Waiting {
                 cxid: write.cxid,
                 client,
                 reads: reads.map(|(_, reads)| reads).unwrap_or_default(),
+                audit: audits
+                    .next_if(|(place, _)| *place == at)
+                    .map(|(_, audit)| audit),
             });
         }
+    }
+
+    /// What is to be logged of a write that is about to be answered, whoever waits for it.
+    pub(crate) fn audited(&mut self, session: SessionId, cxid: i32) -> Option<Box<Audit>> {
+        let waiting = &mut self.sessions.get_mut(&session)?.waiting;
+        waiting
+            .iter_mut()
+            .find(|write| write.cxid == cxid)?
+            .audit
+            .take()
     }
 
     /// A write of this session is answered: who waits for it.

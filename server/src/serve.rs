@@ -14,6 +14,7 @@ use wire::config::EnsembleConfig;
 use crate::admin::http;
 use crate::assembly::{self, Running};
 use crate::boot::{self, BootError, Opened, Vote};
+use crate::clients::audit;
 use crate::config::Config;
 use crate::listen::{self, ListenError, Ports};
 use crate::log_thread::LogFailure;
@@ -196,8 +197,15 @@ fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Resul
 
 fn wait_for_end(running: Running, stop: &Stop) -> Result<(), ServeError> {
     tracing::info!("started");
+    let does_audit = running.shared.config.admin.audit;
+    if does_audit {
+        audit::member("serverStart", "success");
+    }
     let result = stop.wait();
     tracing::info!("ending");
+    if does_audit {
+        audit::member("serverStop", "invoked");
+    }
     running.end();
     result
 }

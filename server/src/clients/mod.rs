@@ -6,6 +6,7 @@
 
 pub(crate) mod accept;
 pub(crate) mod admission;
+pub(crate) mod audit;
 pub(crate) mod connection;
 pub(crate) mod exchange;
 pub(crate) mod handshake;

@@ -7,6 +7,7 @@ use tree::acl::AuthFailed;
 use wire::client::{AuthPacket, ErrorCode, OpCode, Request, RequestHeader, Write, xid};
 use wire::{Id, Reader, Zxid};
 
+use crate::clients::audit::Audit;
 use crate::clients::connection::{Connection, Phase};
 use crate::clients::exchange::{Read, ReadGroup, bare_reply};
 
@@ -70,6 +71,8 @@ pub(crate) struct Writes {
     pub(crate) writes: Vec<Write>,
     /// The reads that come directly before some of them, by the write's place.
     pub(crate) reads: Vec<(usize, Vec<Arc<ReadGroup>>)>,
+    /// What is to be logged of some of them, by the write's place.
+    pub(crate) audits: Vec<(usize, Box<Audit>)>,
     /// Their bytes.
     pub(crate) size: usize,
 }
@@ -144,6 +147,12 @@ impl Connection {
         let before = self.exchange.push_write(xid, sync, size, since);
         if !before.is_empty() {
             writes.reads.push((writes.writes.len(), before));
+        }
+        if self.shared.config.admin.audit {
+            let address = self.mailbox.peer.ip().to_canonical().to_string();
+            let audit = Audit::of(&request, &self.identities, address);
+            let place = writes.writes.len();
+            writes.audits.extend(audit.map(|audit| (place, audit)));
         }
         writes.size += size;
         writes.writes.push(Write {
