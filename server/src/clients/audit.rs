@@ -115,9 +115,13 @@ pub(crate) fn member(operation: &str, result: &str) {
     ]));
 }
 
-/// Logs a line.
+/// Logs a line; what failed counts as an error, as in Apache.
 pub(crate) fn write(line: &str) {
-    tracing::info!(target: "audit", "{line}");
+    if line.ends_with("result=failure") {
+        tracing::error!(target: "audit", "{line}");
+    } else {
+        tracing::info!(target: "audit", "{line}");
+    }
 }
 
 /// Whom the member runs as.
