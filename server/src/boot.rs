@@ -164,6 +164,16 @@ fn read(config: &Config, paths: &Paths) -> Result<(Store<RealDisk>, Recovered, L
     Ok((store, recovered, loaded))
 }
 
+/// The last transaction of the snapshot in a folder of its own, if there is one that can be read.
+///
+/// # Errors
+/// If there is none that can be used.
+pub(crate) fn last_zxid_of(config: &Config, paths: &Paths) -> Result<Option<Zxid>, OpenError> {
+    let (_, _, loaded) = read(config, paths)?;
+    let last = loaded.replayed.last_zxid;
+    Ok(loaded.replayed.snapshot.map(|_| last))
+}
+
 /// Damage is what a member can do without by taking its data from the ensemble.
 fn is_damage(error: &OpenError) -> bool {
     !matches!(error, OpenError::Io { .. } | OpenError::Misplaced { .. })

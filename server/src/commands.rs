@@ -1,5 +1,6 @@
 //! The command line: `ferrokeeper serve` and the tools.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::bench;
 use crate::check;
 use crate::config::Config;
-use crate::serve::{self, Options, Stop};
+use crate::serve::{self, Ended, Options, Stop};
 use crate::tools::cli;
 
 /// A ZooKeeper-compatible ensemble member, and its tools.
@@ -128,7 +129,19 @@ fn serve(arguments: Serve) -> anyhow::Result<()> {
         rejoin: arguments.rejoin,
         ..Options::default()
     };
-    serve::serve(config, options, &stop).context("the member ended")
+    match serve::serve(config, options, &stop).context("the member ended")? {
+        Ended::Stopped => Ok(()),
+        Ended::Restored => start_again(),
+    }
+}
+
+/// In the place of this process, with what it was told.
+fn start_again() -> anyhow::Result<()> {
+    let program = std::env::current_exe().context("find this program")?;
+    let error = std::process::Command::new(program)
+        .args(std::env::args_os().skip(1))
+        .exec();
+    Err(error).context("start again with the restored data")
 }
 
 /// Each client is an open file, and shells allow few of them by default.

@@ -108,6 +108,7 @@ metrics! {
         propagation_latency: "Milliseconds from a transaction's making to its applying here",
         fsynctime: "Milliseconds of the log's syncs",
         snapshottime: "Milliseconds of snapshots",
+        restore_time: "Milliseconds of receiving and reading a snapshot to restore",
         unavailable_time: "Milliseconds without a leader",
         quorum_ack_latency: "Milliseconds from a transaction's making to its commit, as the leader",
         sync_processor_batch_size: "Transactions that were synced together",

@@ -18,6 +18,7 @@ use crate::clients::audit;
 use crate::config::Config;
 use crate::listen::{self, ListenError, Ports};
 use crate::log_thread::LogFailure;
+use crate::restore::{self, RestoreError, Staged};
 use crate::sidecar::{self, Attended, Found, Lines};
 use crate::vital;
 
@@ -78,6 +79,18 @@ pub enum ServeError {
     /// A snapshot's sync failed: the disk is not to be trusted any more.
     #[error(transparent)]
     Snapshot(#[from] SnapshotWriteError),
+    /// A snapshot could not take the place of the data.
+    #[error(transparent)]
+    Restore(#[from] RestoreError),
+}
+
+/// How a member ended that was told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// For good.
+    Stopped,
+    /// To be started again, since its data is another now.
+    Restored,
 }
 
 /// Ends a member. Copies end the same one.
@@ -89,6 +102,7 @@ pub struct Stop {
 #[derive(Debug)]
 enum End {
     Asked,
+    Restore(Staged),
     Failed(ServeError),
 }
 
@@ -102,6 +116,11 @@ impl Stop {
     /// Ends the member cleanly.
     pub fn stop(&self) {
         self.end(End::Asked);
+    }
+
+    /// Ends the member, whose data this snapshot replaces then.
+    pub(crate) fn restore(&self, staged: Staged) {
+        self.end(End::Restore(staged));
     }
 
     pub(crate) fn fail(&self, error: ServeError) {
@@ -120,11 +139,12 @@ impl Stop {
         }
     }
 
-    fn wait(&self) -> Result<(), ServeError> {
+    fn wait(&self) -> Result<Option<Staged>, ServeError> {
         let mut end = self.inner.0.lock();
         loop {
             match end.take() {
-                Some(End::Asked) => return Ok(()),
+                Some(End::Asked) => return Ok(None),
+                Some(End::Restore(staged)) => return Ok(Some(staged)),
                 Some(End::Failed(error)) => return Err(error),
                 None => self.inner.1.wait(&mut end),
             }
@@ -136,7 +156,7 @@ impl Stop {
 ///
 /// # Errors
 /// If it cannot start, or cannot go on.
-pub fn serve(config: Config, options: Options, stop: &Stop) -> Result<(), ServeError> {
+pub fn serve(config: Config, options: Options, stop: &Stop) -> Result<Ended, ServeError> {
     for warning in &config.warnings {
         tracing::warn!(file = %config.file.display(), "{warning}");
     }
@@ -150,17 +170,29 @@ pub fn serve(config: Config, options: Options, stop: &Stop) -> Result<(), ServeE
             part: "the runtime",
             source,
         })?;
+    let kept = config.clone();
     let result = run(config, options, stop, runtime.handle());
     end_runtime(runtime);
-    result
+    match result? {
+        None => Ok(Ended::Stopped),
+        Some(staged) => {
+            restore::swap(&kept, &staged)?;
+            Ok(Ended::Restored)
+        }
+    }
 }
 
 fn end_runtime(runtime: Runtime) {
     runtime.shutdown_timeout(LAST_WORDS);
 }
 
-fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Result<(), ServeError> {
-    let monitors = http::open(&config.admin, runtime);
+fn run(
+    config: Config,
+    options: Options,
+    stop: &Stop,
+    runtime: &Handle,
+) -> Result<Option<Staged>, ServeError> {
+    let monitors = http::open(&config.admin, stop, runtime);
     let mut opened = boot::open(&config, options.rejoin)?;
     let start = match &options.sidecar {
         Some(socket) => runtime.block_on(async {
@@ -173,7 +205,7 @@ fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Resul
     };
     let Some(start) = start else {
         tracing::info!("ending before the start");
-        return Ok(());
+        return Ok(None);
     };
     let zab_boot = opened.boot(&config, start.ensemble, start.vote)?;
     let report = opened.report()?;
@@ -195,7 +227,7 @@ fn run(config: Config, options: Options, stop: &Stop, runtime: &Handle) -> Resul
     wait_for_end(running, stop)
 }
 
-fn wait_for_end(running: Running, stop: &Stop) -> Result<(), ServeError> {
+fn wait_for_end(running: Running, stop: &Stop) -> Result<Option<Staged>, ServeError> {
     tracing::info!("started");
     let does_audit = running.shared.config.admin.audit;
     if does_audit {

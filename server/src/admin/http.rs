@@ -25,6 +25,7 @@ use super::commands::{self, Answer, COMMANDS, Command, Does};
 use super::snapshot::{self, Asked, Paused};
 use crate::config::Admin;
 use crate::inbox::Work;
+use crate::serve::Stop;
 use crate::shared::{Serving, Shared};
 use crate::vital;
 
@@ -37,6 +38,7 @@ pub(super) struct Monitored {
     pub(super) started: Started,
     /// When a snapshot was asked for, and when one was restored.
     pub(super) paused: Arc<Paused>,
+    pub(super) stop: Stop,
 }
 
 /// How long the member thread may take for what it has at hand: more than any batch takes it.
@@ -45,8 +47,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Listens where the configuration says, as far as possible.
-pub(crate) fn open(config: &Admin, runtime: &Handle) -> Started {
-    let started = Started::default();
+pub(crate) fn open(config: &Admin, stop: &Stop, runtime: &Handle) -> Started {
+    let monitored = Monitored {
+        stop: stop.clone(),
+        ..Monitored::default()
+    };
     if let Some(address) = &config.http {
         let commands = &config.commands;
         let index = config.commands.clone();
@@ -60,7 +65,7 @@ pub(crate) fn open(config: &Admin, runtime: &Handle) -> Started {
                 let index = config.commands.clone();
                 get(move || async move { list(&index) })
             });
-        serve("admin.serverPort", address, routes, &started, runtime);
+        serve("admin.serverPort", address, routes, &monitored, runtime);
     }
     if let Some(address) = &config.metrics {
         let routes = Router::new().route("/metrics", get(metrics));
@@ -68,18 +73,18 @@ pub(crate) fn open(config: &Admin, runtime: &Handle) -> Started {
             "metricsProvider.httpPort",
             address,
             routes,
-            &started,
+            &monitored,
             runtime,
         );
     }
-    started
+    monitored.started
 }
 
 fn serve(
     key: &'static str,
     address: &Address,
     routes: Router<Monitored>,
-    started: &Started,
+    monitored: &Monitored,
     runtime: &Handle,
 ) {
     let bound = runtime.block_on(async {
@@ -90,12 +95,8 @@ fn serve(
     match bound {
         Ok((listener, local)) => {
             tracing::info!(key, address = %local, "listening for monitors");
-            let monitored = Monitored {
-                started: started.clone(),
-                ..Monitored::default()
-            };
             let routes = routes
-                .with_state(monitored)
+                .with_state(monitored.clone())
                 .into_make_service_with_connect_info::<SocketAddr>();
             vital::task(runtime, "monitors", async move {
                 if let Err(error) = axum::serve(listener, routes).await {
@@ -206,9 +207,7 @@ async fn run(
     }
     match command.does {
         Does::Snapshot => snapshot::take(shared, &monitored.paused, &asked, &arguments).await,
-        Does::Restore => {
-            snapshot::restore(shared, &monitored.paused, &asked, request.into_body()).await
-        }
+        Does::Restore => snapshot::restore(shared, &monitored, &asked, request.into_body()).await,
         Does::Tell(_) | Does::TellSessions(_) | Does::SetMask => {
             json(command.tell(shared, &arguments).await)
         }

@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::oneshot;
 use tokio_util::io::ReaderStream;
 use txnlog::SnapshotFile;
@@ -18,13 +19,18 @@ use wire::Perms;
 use wire::client::AuthPacket;
 
 use super::commands::Answer;
-use super::http::json;
+use super::http::{Monitored, json};
+use super::json::field;
+use crate::config::Config;
 use crate::inbox::Work;
+use crate::restore::{self, RestoreError, Staged};
 use crate::shared::Shared;
 use crate::snapshots::NotWritten;
 
 /// How long one may wait for a snapshot that is being written already.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the answer may take to who restored a snapshot.
+const FAREWELL: Duration = Duration::from_millis(100);
 /// Between two tries.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -197,26 +203,63 @@ async fn open(path: &Path) -> std::io::Result<tokio::fs::File> {
     tokio::fs::File::open(path).await
 }
 
-/// Takes a snapshot for the state.
+/// Takes a snapshot for the state of a single server, which starts again with it.
 pub(super) async fn restore(
-    shared: &Arc<Shared>,
-    paused: &Paused,
+    shared: &Shared,
+    monitored: &Monitored,
     asked: &Asked,
-    _body: Body,
+    body: Body,
 ) -> Response {
-    let admin = &shared.config.admin;
+    let (admin, metrics) = (&shared.config.admin, &shared.metrics);
     if !admin.restore {
         let why = "admin.restore.enabled=false";
         return asked.refuse(StatusCode::SERVICE_UNAVAILABLE, Some(why));
     }
-    if !may(&paused.restored, admin.pause, Instant::now()) {
-        shared.metrics.restore_rate_limited_count.inc();
+    if !may(&monitored.paused.restored, admin.pause, Instant::now()) {
+        metrics.restore_rate_limited_count.inc();
         return asked.refuse(StatusCode::TOO_MANY_REQUESTS, None);
     }
-    shared.metrics.restore_error_count.inc();
-    let why = "stop this member, move its version-2 folders aside, put the snapshot into a new \
-               one, and start it";
-    asked.refuse(StatusCode::NOT_IMPLEMENTED, Some(why))
+    let start = Instant::now();
+    match receive(shared.config.clone(), body).await {
+        Ok(staged) => {
+            metrics
+                .restore_time
+                .observe(start.elapsed().as_secs_f64() * 1e3);
+            let mut answer = Answer::new(asked.command, StatusCode::OK, None);
+            answer.fields.push(field("last_zxid", staged.zxid.0));
+            let stop = monitored.stop.clone();
+            tokio::spawn(async move {
+                tokio::time::sleep(FAREWELL).await;
+                stop.restore(staged);
+            });
+            json(answer)
+        }
+        Err(error) => {
+            metrics.restore_error_count.inc();
+            let why = error.to_string();
+            asked.refuse(StatusCode::INTERNAL_SERVER_ERROR, Some(&why))
+        }
+    }
+}
+
+/// Writes what comes, and reads it as at a start.
+async fn receive(config: Config, body: Body) -> Result<Staged, RestoreError> {
+    let (file, path) = restore::begin(&config)?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut body = body;
+    let cut = |why: String| RestoreError::Unreadable(why);
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| cut(error.to_string()))?;
+        if let Ok(bytes) = frame.into_data() {
+            let written = file.write_all(&bytes).await;
+            written.map_err(|error| cut(error.to_string()))?;
+        }
+    }
+    let written = file.flush().await;
+    written.map_err(|error| cut(error.to_string()))?;
+    let read = tokio::task::spawn_blocking(move || restore::finish(&config, &path));
+    read.await
+        .unwrap_or_else(|error| Err(cut(error.to_string())))
 }
 
 #[cfg(test)]
