@@ -26,7 +26,9 @@ mod refusal;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use api::status::Images;
 use api::{MemberId, ZooKeeperCluster, ZooKeeperClusterStatus};
@@ -38,6 +40,7 @@ use kube::runtime::events::{Event, EventType, Recorder, Reporter};
 use kube::{Api, Client, Resource};
 use parking_lot::Mutex;
 use plan::{Converge, Desired, Step};
+use tokio::time::timeout;
 use tracing::{debug, info};
 
 pub use authority::{Authority, Issued, SignError};
@@ -49,6 +52,13 @@ use refusal::failure;
 
 /// Field manager of all that is written.
 pub const FIELD_MANAGER: &str = "ferrokeeper-operator";
+
+/// Longest wait for an API server in one call of the platform, which may be many requests: more
+/// than one that answers at all needs.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(60);
+
+/// Longest wait for the events of a pass.
+const ANNOUNCED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Longest note of an event.
 const NOTE_LIMIT: usize = 1024;
@@ -196,7 +206,7 @@ impl Platform for Kubernetes {
     type World = World;
 
     async fn observe(&self) -> Result<Seen<World>, PlatformError> {
-        self.look().await
+        answered(self.look()).await
     }
 
     async fn write_status(
@@ -216,8 +226,11 @@ impl Platform for Kubernetes {
             ..PostParams::default()
         };
         let resources = self.api::<ZooKeeperCluster>();
-        let answer = resources.replace_status(name, &params, &next).await;
-        seen.resource = answer.map_err(|error| failure(&what, error))?;
+        let answer = async {
+            let answer = resources.replace_status(name, &params, &next).await;
+            answer.map_err(|error| failure(&what, error))
+        };
+        seen.resource = answered(answer).await?;
         Ok(())
     }
 
@@ -228,21 +241,21 @@ impl Platform for Kubernetes {
         what: &Converge,
     ) -> Result<(), PlatformError> {
         match what {
-            Converge::Shared => self.keep_shared(seen, desired).await,
-            Converge::Volumes(members) => self.keep_volumes(seen, desired, members).await,
-            Converge::Processes(members) => self.keep_processes(seen, members).await,
+            Converge::Shared => answered(self.keep_shared(seen, desired)).await,
+            Converge::Volumes(members) => answered(self.keep_volumes(seen, desired, members)).await,
+            Converge::Processes(members) => answered(self.keep_processes(seen, members)).await,
             Converge::Boot(_) => Err(PlatformError::Cannot("orders go to the sidecar".into())),
         }
     }
 
     async fn step(&self, seen: &Seen<World>, step: &Step) -> Result<(), PlatformError> {
         match step {
-            Step::Renew { member, process } => self.renew(seen, *member, process).await,
+            Step::Renew { member, process } => answered(self.renew(seen, *member, process)).await,
             Step::Dismiss {
                 member,
                 process,
                 volume,
-            } => self.dismiss(seen, *member, process, volume).await,
+            } => answered(self.dismiss(seen, *member, process, volume)).await,
             Step::Birth(_) => Err(PlatformError::Cannot("orders go to the sidecar".into())),
         }
     }
@@ -265,9 +278,22 @@ impl Platform for Kubernetes {
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
-            if let Err(error) = self.recorder.publish(&event, &about).await {
-                debug!(%error, reason = notice.reason, "event not recorded");
+            let recorded = timeout(ANNOUNCED_WITHIN, self.recorder.publish(&event, &about)).await;
+            match recorded {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => debug!(%error, reason = notice.reason, "event not recorded"),
+                // The others would wait as long.
+                Err(error) => return debug!(%error, reason = notice.reason, "event not recorded"),
             }
         }
     }
+}
+
+/// Bounds a call. Whether a write that is given up was carried out, the next pass sees.
+async fn answered<T>(
+    call: impl Future<Output = Result<T, PlatformError>>,
+) -> Result<T, PlatformError> {
+    timeout(ANSWERED_WITHIN, call)
+        .await
+        .unwrap_or_else(|elapsed| Err(PlatformError::Unreachable(Box::new(elapsed))))
 }
