@@ -203,6 +203,7 @@ fn settings(config: &Config, recovered: &txnlog::Recovered, ensemble: Option<Str
             standalone: config.standalone,
             seed: boot::random(),
         },
+        local_sessions: config.local_sessions,
         reap: ReapSettings {
             interval: config.storage.container_interval,
             per_minute: config.storage.containers_per_minute,

@@ -17,6 +17,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use member::LocalSessions;
 use tree::acl::Schemes;
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig};
@@ -48,6 +49,10 @@ pub struct Config {
     pub sync_limit: u64,
     /// The least and the greatest session timeout granted, milliseconds.
     pub session_timeouts: (i32, i32),
+    /// Whether sessions are of one member only, to begin with.
+    pub local_sessions: LocalSessions,
+    /// Clients may read while there is no quorum (`readonlymode.enabled`).
+    pub read_only: bool,
     /// Connections and requests.
     pub limits: Limits,
     /// Log and snapshots.

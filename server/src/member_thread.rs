@@ -21,6 +21,8 @@ use crate::routes::Routes;
 use crate::shared::{Serving, Shared};
 use crate::snapshots;
 
+/// How long a member is without a leader before clients may read, unless a tick is longer.
+const READ_ONLY_PATIENCE: Duration = Duration::from_secs(2);
 /// How old what the member shows of itself may be.
 const STATUS_AGE: Duration = Duration::from_millis(20);
 
@@ -44,6 +46,8 @@ pub(crate) struct State {
     /// Until when connections are kept without a leader.
     hold_until: Option<Instant>,
     looking_since: Option<Instant>,
+    /// When clients that only want to read are served, if there is no leader until then.
+    read_only_at: Option<Instant>,
     shown: Option<Instant>,
 }
 
@@ -51,17 +55,18 @@ impl MemberThread {
     /// Runs until told to stop.
     pub(crate) fn run(mut self) {
         let mut work = Vec::new();
+        self.state.read_only_at = self.read_only_at();
         self.carry_out();
         while !self.stop.load(Ordering::Acquire) {
             let clock = self.shared.clock;
             let mut deadline = clock.instant(self.member.deadline());
-            if let Some(until) = self.state.hold_until {
-                deadline = deadline.min(until);
-            }
+            let own = [self.state.hold_until, self.state.read_only_at];
+            deadline = own.into_iter().flatten().fold(deadline, Instant::min);
             self.shared.inbox.take(&mut work, deadline);
             self.take_in(&mut work);
             self.carry_out();
             self.let_go();
+            self.serve_readers();
             self.show();
             self.shared.rounds.fetch_add(1, Ordering::Relaxed);
         }
@@ -164,6 +169,7 @@ impl MemberThread {
                     valid,
                 } => self.resumed(client, session, timeout, valid),
                 Effect::SyncDone { session, cxid } => self.sync_done(session, cxid),
+                Effect::Ended { session, cxid } => self.ended(session, cxid),
                 Effect::Refused { session } => {
                     if let Some(mailbox) = self.state.routes.holder(session) {
                         mailbox.post_now(Mail::Close("too much is under way"));
@@ -201,6 +207,26 @@ impl MemberThread {
         }
     }
 
+    /// A session of this member only is over.
+    fn ended(&mut self, session: wire::SessionId, cxid: Option<i32>) {
+        let Some(cxid) = cxid else {
+            if let Some(mailbox) = self.state.routes.closed(session) {
+                mailbox.post_now(Mail::Close("the session ended"));
+            }
+            return;
+        };
+        // The connection ends by itself, once all that was asked before is answered.
+        if let Some(asker) = self.state.routes.answered(session, cxid) {
+            let zxid = self.shared.applied();
+            let is_first = asker
+                .mailbox
+                .post(|letters| letters.reply(cxid, zxid, 0, &[]));
+            if is_first {
+                asker.mailbox.wake();
+            }
+        }
+    }
+
     fn carry_out_zab(&mut self, effect: zab::Effect) {
         use zab::Effect as E;
         match effect {
@@ -235,8 +261,14 @@ impl MemberThread {
             }
             E::StoreAcceptedEpoch(epoch) => self.log.push(Job::Accepted(epoch)),
             E::StoreCurrentEpoch(epoch) => self.log.push(Job::Current(epoch)),
-            E::Truncate { to } => self.log.push(Job::Truncate(to)),
-            E::InstallSnapshot { link, zxid } => self.log.push(Job::Install { link, zxid }),
+            E::Truncate { to } => {
+                self.end_reading();
+                self.log.push(Job::Truncate(to));
+            }
+            E::InstallSnapshot { link, zxid } => {
+                self.end_reading();
+                self.log.push(Job::Install { link, zxid });
+            }
             // These come as the member's own effects.
             E::Deliver(_)
             | E::Role(_)
@@ -303,6 +335,11 @@ impl MemberThread {
                     Duration::from_millis(shared.config.session_timeouts.0.max(0) as u64);
                 self.state.hold_until = Some(Instant::now() + patience);
             }
+            if shared.serving() == Serving::ReadOnly {
+                self.tell(Input::ServeReadOnly);
+            } else {
+                self.state.read_only_at = self.read_only_at();
+            }
             self.state.routes.forget_opening();
             self.state.routes.forget_asked();
             for mailbox in self.state.routes.mailboxes() {
@@ -315,6 +352,8 @@ impl MemberThread {
                 shared.metrics.unavailable_time.observe(milliseconds);
             }
             self.state.hold_until = None;
+            self.state.read_only_at = None;
+            self.end_reading();
             shared.set_serving(Serving::Yes);
             self.resume_all();
             self.log.push(Job::Synced);
@@ -351,6 +390,40 @@ impl MemberThread {
                 mailbox.post_now(Mail::Close("no leader"));
             }
         }
+    }
+
+    /// From when on clients that only want to read are served without a leader, if ever.
+    fn read_only_at(&self) -> Option<Instant> {
+        let config = &self.shared.config;
+        let patience = Duration::from_millis(config.tick_time).max(READ_ONLY_PATIENCE);
+        config.read_only.then(|| Instant::now() + patience)
+    }
+
+    /// Begins to serve those who only want to read, if it is time. Who was kept does not know
+    /// that he may only read: he connects again.
+    fn serve_readers(&mut self) {
+        if self.state.read_only_at.is_none_or(|at| at > Instant::now()) {
+            return;
+        }
+        tracing::warn!("no leader for too long: clients may only read");
+        self.state.read_only_at = None;
+        self.state.hold_until = None;
+        for mailbox in self.state.routes.mailboxes() {
+            mailbox.post_now(Mail::Close("no leader"));
+        }
+        self.tell(Input::ServeReadOnly);
+        self.shared.set_serving(Serving::ReadOnly);
+    }
+
+    /// Before the tree becomes the leader's: who only reads is not to see it change.
+    fn end_reading(&mut self) {
+        if self.shared.serving() != Serving::ReadOnly {
+            return;
+        }
+        for mailbox in self.state.routes.mailboxes() {
+            mailbox.post_now(Mail::Close("clients need not only read any more"));
+        }
+        self.shared.set_serving(Serving::No);
     }
 
     fn keep_config(&mut self, config: EnsembleConfig) {

@@ -83,8 +83,17 @@ pub(crate) enum Serving {
     No,
     /// The leader is lost: connections are kept a while, requests wait, new ones are refused.
     Holding,
+    /// Those who only want to read are: there is no leader.
+    ReadOnly,
     /// Yes.
     Yes,
+}
+
+impl Serving {
+    /// Whether what the tree holds is shown.
+    pub(crate) fn shows_tree(self) -> bool {
+        matches!(self, Self::ReadOnly | Self::Yes)
+    }
 }
 
 impl Shared {
@@ -154,7 +163,8 @@ impl Shared {
 
     pub(crate) fn serving(&self) -> Serving {
         match self.serving.load(Ordering::Acquire) {
-            2 => Serving::Yes,
+            3 => Serving::Yes,
+            2 => Serving::ReadOnly,
             1 => Serving::Holding,
             _ => Serving::No,
         }

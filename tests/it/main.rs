@@ -5,6 +5,7 @@ mod chart;
 mod hostile;
 mod kubernetes;
 mod limits;
+mod local_sessions;
 mod members;
 mod sessions;
 mod storage;

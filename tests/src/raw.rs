@@ -61,19 +61,32 @@ impl Connection {
     /// # Errors
     /// If the server refuses.
     pub fn connect(server: SocketAddr, session: SessionId) -> anyhow::Result<Self> {
+        Ok(Self::connect_as(server, session, false)?.0)
+    }
+
+    /// As [`Connection::connect`], for a client that goes with a server that can only be read,
+    /// or does not. Returns also whether this one is.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn connect_as(
+        server: SocketAddr,
+        session: SessionId,
+        may_only_read: bool,
+    ) -> anyhow::Result<(Self, bool)> {
         let mut connection = Self::open(server)?;
         let password = if session == SessionId::NONE {
             [0; 16]
         } else {
             session.password()
         };
-        let response = connection.greet(session, &password)?;
+        let response = connection.greet_as(session, &password, may_only_read)?;
         ensure!(
             response.session_id != SessionId::NONE,
             "the server does not know the session"
         );
         connection.session = response.session_id;
-        Ok(connection)
+        Ok((connection, response.read_only == Some(true)))
     }
 
     /// Sends a first frame and returns the answer.
@@ -85,13 +98,22 @@ impl Connection {
         session: SessionId,
         password: &[u8],
     ) -> anyhow::Result<ConnectResponse> {
+        self.greet_as(session, password, false)
+    }
+
+    fn greet_as(
+        &mut self,
+        session: SessionId,
+        password: &[u8],
+        may_only_read: bool,
+    ) -> anyhow::Result<ConnectResponse> {
         let request = ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: Zxid::ZERO,
             timeout: 10_000,
             session_id: session,
             password: Bytes::copy_from_slice(password),
-            read_only: Some(false),
+            read_only: Some(may_only_read),
         };
         let mut out = Vec::new();
         encode_frame(&mut out, |out| request.encode(out));

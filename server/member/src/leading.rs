@@ -12,6 +12,7 @@ use wire::{PeerId, SessionId, Zxid};
 use zab::{Instant, LinkId};
 
 use crate::held::{Ask, Origin};
+use crate::locals::Locals;
 use crate::reap::Reaper;
 use crate::sessions::Sessions;
 use crate::{Now, Settings, reconfig};
@@ -39,6 +40,13 @@ pub(crate) struct Leading {
     /// Nobody is expired before a quorum has answered a PING sent after this.
     proof: Option<Instant>,
     reaper: Reaper,
+}
+
+/// What a leader looks at, of what is not its own.
+pub(crate) struct View<'a> {
+    pub(crate) tree: &'a Tree,
+    pub(crate) config: &'a EnsembleConfig,
+    pub(crate) locals: &'a Locals,
 }
 
 /// A `sync` of a client here that is done when everything up to `zxid` is applied. Proving that
@@ -100,20 +108,14 @@ impl Leading {
     }
 
     /// Answers a request with a transaction, or notes a `sync`. There must be room.
-    pub(crate) fn ask(
-        &mut self,
-        now: Now,
-        (tree, config): (&Tree, &EnsembleConfig),
-        origin: Origin,
-        ask: Ask,
-    ) {
+    pub(crate) fn ask(&mut self, now: Now, view: &View<'_>, origin: Origin, ask: Ask) {
         match ask {
             Ask::Refused(header, code) => self.fail(now, header, code),
             Ask::Write(write) if matches!(write.request, Request::Sync(_)) => {
                 self.sync(origin, &write);
             }
-            Ask::Write(write) => match self.admit(now, (tree, config), origin, &write) {
-                Ok(standing) => self.prepare(now, tree, standing, &write),
+            Ask::Write(write) => match self.admit(now, view, origin, &write) {
+                Ok(standing) => self.prepare(now, view.tree, standing, &write),
                 Err(code) => {
                     let header = ForwardHeader {
                         session: write.session,
@@ -130,7 +132,7 @@ impl Leading {
     fn admit(
         &mut self,
         now: Now,
-        (tree, config): (&Tree, &EnsembleConfig),
+        view: &View<'_>,
         origin: Origin,
         write: &Write,
     ) -> Result<Standing, ErrorCode> {
@@ -151,19 +153,38 @@ impl Leading {
             }
             Request::Reconfig(_) if !self.may_reconfig => Err(ErrorCode::ReconfigDisabled),
             Request::Reconfig(request) => {
-                self.sessions.check(write.session, owner)?;
+                match self.standing(view, origin, write.session) {
+                    Standing::Global | Standing::Local => {}
+                    Standing::Expired => return Err(ErrorCode::SessionExpired),
+                    Standing::Moved => return Err(ErrorCode::SessionMoved),
+                }
                 if self.is_alone {
                     return Err(ErrorCode::Unimplemented);
                 }
-                reconfig::wanted(tree, config, write, request)?;
+                reconfig::wanted(view.tree, view.config, write, request)?;
                 // No member of the new configuration is proved to follow yet.
                 Err(ErrorCode::NewConfigNoQuorum)
             }
-            _ => match self.sessions.check(write.session, owner) {
-                Ok(()) => Ok(Standing::Global),
-                Err(ErrorCode::SessionMoved) => Ok(Standing::Moved),
-                Err(_) => Ok(Standing::Expired),
-            },
+            _ => Ok(self.standing(view, origin, write.session)),
+        }
+    }
+
+    /// A session that the ensemble does not know may be of one member only: of a learner it is
+    /// believed, unless it was given out here.
+    fn standing(&mut self, view: &View<'_>, origin: Origin, session: SessionId) -> Standing {
+        match self.sessions.check(session, origin.owner(self.this)) {
+            Ok(()) => return Standing::Global,
+            Err(ErrorCode::SessionMoved) => return Standing::Moved,
+            Err(_) => {}
+        }
+        let is_local = match origin {
+            Origin::Here => view.locals.has(session),
+            Origin::Learner { .. } => view.locals.are_enabled() && session.issuer() != self.this,
+        };
+        if is_local {
+            Standing::Local
+        } else {
+            Standing::Expired
         }
     }
 
@@ -264,7 +285,7 @@ impl Leading {
     }
 
     /// Proposes the end of what is over: sessions, containers, znodes with a time to live.
-    pub(crate) fn end_what_is_over(&mut self, now: Now, tree: &Tree, config: &EnsembleConfig) {
+    pub(crate) fn end_what_is_over(&mut self, now: Now, view: &View<'_>) {
         if self.proof.is_some() {
             return;
         }
@@ -273,15 +294,15 @@ impl Leading {
                 return;
             }
             let write = own_write(session, Request::CloseSession(()));
-            self.ask(now, (tree, config), Origin::Here, Ask::Write(write));
+            self.ask(now, view, Origin::Here, Ask::Write(write));
         }
-        for path in self.reaper.due(now, tree, ENDED_AT_ONCE) {
+        for path in self.reaper.due(now, view.tree, ENDED_AT_ONCE) {
             if !self.has_room() {
                 return;
             }
             let request = Request::DeleteContainer(BarePath { path });
             let write = own_write(SessionId(0), request);
-            self.prepare(now, tree, Standing::Global, &write);
+            self.prepare(now, view.tree, Standing::Global, &write);
         }
     }
 

@@ -8,6 +8,7 @@
 //! - Preparing and proposing are one step: no zxid is taken that is not proposed.
 //! - What only a leader knows (uncommitted changes, session deadlines and owners, pending syncs)
 //!   is one value, made when leadership is established and dropped whole when it ends.
+//! - Sessions of one member only are opened, ended and forgotten by it alone.
 //! - Only the leader expires global sessions, and never before it has proved its quorum after a
 //!   gap in its own time.
 //! - Timeouts use monotonic time; transaction times and session ids wall time.
@@ -18,6 +19,7 @@ mod forward;
 mod held;
 mod leading;
 mod learning;
+mod locals;
 mod machine;
 mod reap;
 mod reconfig;
@@ -54,7 +56,8 @@ pub enum Input {
     /// From peers and disk, and the passing of time.
     Zab(zab::Input),
     /// A client wants a new session. Answered by [`Effect::Opening`] and, after the session's
-    /// transaction is applied, by the driver.
+    /// transaction is applied, by the driver; if it is of this member only, by
+    /// [`Effect::Resumed`] at once.
     Open {
         /// Its connection.
         client: ClientId,
@@ -79,6 +82,9 @@ pub enum Input {
     Writes(Vec<Write>),
     /// Sessions heard from since the last time.
     Touched(Vec<SessionId>),
+    /// There was no leader for long: until there is one, clients may read, with sessions of this
+    /// member only.
+    ServeReadOnly,
     /// Hand leadership over to this member, or to the most advanced; nothing happens elsewhere.
     Yield(Option<wire::PeerId>),
 }
@@ -120,6 +126,14 @@ pub enum Effect {
         /// False: the session is no more.
         valid: bool,
     },
+    /// A session of this member only has ended: because its client asked for it by the request of
+    /// this number, or because its time was over.
+    Ended {
+        /// Which.
+        session: SessionId,
+        /// The number; the client waits for the answer.
+        cxid: Option<i32>,
+    },
     /// A `sync` is done: everything committed before it is in an [`Effect::Apply`] before this
     /// one, and nothing that its session asked for behind it.
     SyncDone {
@@ -141,8 +155,24 @@ pub enum Effect {
 pub struct Settings {
     /// For zab.
     pub zab: zab::Settings,
+    /// Whether sessions are of one member only, to begin with.
+    pub local_sessions: LocalSessions,
     /// For the collection of containers and znodes with a time to live.
     pub reap: ReapSettings,
+}
+
+/// Whether new sessions are of one member only, so that they cost the ensemble nothing
+/// (`localSessionsEnabled`). The same on all members.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LocalSessions {
+    /// They are the ensemble's.
+    #[default]
+    None,
+    /// They are, and own no ephemerals.
+    Fixed,
+    /// They are until they create an ephemeral; then they become the ensemble's
+    /// (`localSessionsUpgradingEnabled`).
+    Upgradable,
 }
 
 /// When containers and znodes with a time to live are collected.

@@ -13,8 +13,9 @@ use zab::{Instant, LinkId, Zab};
 
 use crate::forward::{self, Forwarded};
 use crate::held::{Ask, Held, Origin};
-use crate::leading::Leading;
+use crate::leading::{ENDED_AT_ONCE, Leading, View};
 use crate::learning::Learning;
+use crate::locals::Locals;
 use crate::sessions::SessionIds;
 use crate::{ClientId, Effect, Input, Now, Role, Settings, Status};
 
@@ -41,7 +42,10 @@ pub struct Member {
     /// Sessions of which a request was refused: later ones must not overtake it. They are taken
     /// again after the client has connected anew.
     refused: BTreeSet<SessionId>,
-    /// Timeouts of sessions that were opened or resumed here, as negotiated here.
+    locals: Locals,
+    /// No leader was found for long.
+    is_read_only: bool,
+    /// Timeouts of the ensemble's sessions that were opened or resumed here, as negotiated here.
     timeouts: BTreeMap<SessionId, i32>,
     effects: VecDeque<Effect>,
     /// The tree was seen to hold the configuration since it was read back.
@@ -79,6 +83,7 @@ impl Member {
     pub fn new(now: Now, settings: Settings, boot: zab::Boot) -> Self {
         let applied = boot.last;
         let zab = Zab::new(now.monotonic, settings.zab.clone(), boot);
+        let locals = Locals::new(settings.local_sessions, settings.zab.tick);
         let mut member = Self {
             zab,
             ids: SessionIds::new(settings.zab.id, now.wall),
@@ -90,6 +95,8 @@ impl Member {
             resuming: VecDeque::new(),
             revalidating: Vec::new(),
             refused: BTreeSet::new(),
+            locals,
+            is_read_only: false,
             timeouts: BTreeMap::new(),
             effects: VecDeque::new(),
             is_config_kept: false,
@@ -124,6 +131,7 @@ impl Member {
                 }
             }
             Input::Touched(sessions) => self.touched(now.monotonic, tree, sessions),
+            Input::ServeReadOnly => self.is_read_only = true,
             Input::Yield(_) => {
                 if matches!(self.zab.role(), Role::Leading { .. }) {
                     self.zab.resign(now.monotonic, "asked to hand over");
@@ -131,6 +139,7 @@ impl Member {
             }
         }
         self.keep_config(tree);
+        self.end_locals(now.monotonic);
         self.settle(now, tree);
     }
 
@@ -146,7 +155,8 @@ impl Member {
             Part::Leading(leading) => leading.deadline(),
             Part::Waiting { .. } | Part::Learning(_) => None,
         };
-        own.map_or_else(|| self.zab.deadline(), |own| own.min(self.zab.deadline()))
+        let deadlines = own.into_iter().chain(self.locals.deadline());
+        deadlines.fold(self.zab.deadline(), Instant::min)
     }
 
     /// What there is to show.
@@ -160,6 +170,7 @@ impl Member {
             synced: self.zab.synced(),
             last_logged: self.zab.last_logged(),
             sessions: None,
+            local_sessions: self.locals.len(),
             pending_syncs: 0,
             uncommitted: 0,
             uncommitted_bytes: 0,
@@ -203,10 +214,11 @@ impl Member {
 
     fn notice_gap(&mut self, now: Instant) {
         let gap = now.0.saturating_sub(self.last_handled.0);
-        if gap > GAP_TICKS * self.settings.zab.tick
-            && let Part::Leading(leading) = &mut self.part
-        {
-            leading.distrust(now);
+        if gap > GAP_TICKS * self.settings.zab.tick {
+            self.locals.renew(now);
+            if let Part::Leading(leading) = &mut self.part {
+                leading.distrust(now);
+            }
         }
         self.last_handled = now;
     }
@@ -309,6 +321,7 @@ impl Member {
     }
 
     fn change_part(&mut self, role: Role) {
+        self.is_read_only = false;
         let next = match role {
             Role::Looking => Part::Waiting { leads_after: None },
             Role::Following { .. } | Role::Observing { .. } => Part::Learning(Learning::default()),
@@ -368,7 +381,14 @@ impl Member {
         timeout: i32,
         identities: Arc<[wire::Id]>,
     ) {
-        let session = self.ids.next(|id| tree.session(id).is_some());
+        let locals = &self.locals;
+        let is_taken = |id| tree.session(id).is_some() || locals.has(id);
+        let session = self.ids.next(is_taken);
+        if self.locals.are_enabled() {
+            self.locals.open(now.monotonic, session, timeout);
+            self.resumed(client, session, timeout, true);
+            return;
+        }
         self.timeouts.insert(session, timeout);
         self.effects.push_back(Effect::Opening {
             client,
@@ -386,7 +406,13 @@ impl Member {
 
     fn resume(&mut self, now: Now, client: ClientId, session: SessionId, timeout: i32) {
         self.refused.remove(&session);
+        if self.locals.resume(now.monotonic, session, timeout) {
+            return self.resumed(client, session, timeout, true);
+        }
         match &mut self.part {
+            Part::Waiting { .. } if self.is_read_only => {
+                self.resumed(client, session, timeout, false);
+            }
             Part::Waiting { .. } => {
                 self.resuming.push_back((client, session, timeout));
                 if self.resuming.len() > RESUMING_LIMIT {
@@ -412,7 +438,7 @@ impl Member {
     }
 
     fn resumed(&mut self, client: ClientId, session: SessionId, timeout: i32, valid: bool) {
-        if valid {
+        if valid && !self.locals.has(session) {
             self.timeouts.insert(session, timeout);
         }
         self.effects.push_back(Effect::Resumed {
@@ -425,6 +451,9 @@ impl Member {
 
     fn touched(&mut self, now: Instant, tree: &Tree, sessions: Vec<SessionId>) {
         for session in sessions {
+            if self.locals.touch(now, session) {
+                continue;
+            }
             let known = self.timeouts.get(&session).copied();
             let Some(timeout) = known.or_else(|| tree.session(session)) else {
                 continue;
@@ -446,9 +475,17 @@ impl Member {
         {
             return;
         }
+        let Some(ask) = self.ask_locally(now, tree, origin, ask) else {
+            return;
+        };
+        let view = View {
+            tree,
+            config: self.zab.config(),
+            locals: &self.locals,
+        };
         match (&mut self.part, ask) {
             (Part::Leading(leading), ask) if self.held.is_empty() && leading.has_room() => {
-                leading.ask(now, (tree, self.zab.config()), origin, ask);
+                leading.ask(now, &view, origin, ask);
             }
             (Part::Learning(_), Ask::Write(write)) => self.forward(write),
             (_, ask) => {
@@ -456,6 +493,41 @@ impl Member {
                     self.refuse(origin, session);
                 }
             }
+        }
+    }
+
+    /// Does what a session of this member only asks of this member alone; what is left is for the
+    /// leader.
+    fn ask_locally(&mut self, now: Now, tree: &Tree, origin: Origin, ask: Ask) -> Option<Ask> {
+        let write = match (origin, ask) {
+            (Origin::Here, Ask::Write(write)) if self.locals.has(write.session) => write,
+            (_, ask) => return Some(ask),
+        };
+        let session = write.session;
+        if matches!(write.request, Request::CloseSession(())) {
+            self.locals.close(session);
+            let cxid = Some(write.cxid);
+            self.effects.push_back(Effect::Ended { session, cxid });
+            return None;
+        }
+        if let Some(timeout) = self.locals.upgrade(session, &write.request) {
+            self.timeouts.insert(session, timeout);
+            let first = Write {
+                session,
+                cxid: 0,
+                request: Request::CreateSession(CreateSessionRequest { timeout }),
+                identities: write.identities.clone(),
+            };
+            self.ask(now, tree, Origin::Here, Ask::Write(first));
+        }
+        Some(Ask::Write(write))
+    }
+
+    /// Ends what is over of what is this member's only.
+    fn end_locals(&mut self, now: Instant) {
+        for session in self.locals.expire(now, ENDED_AT_ONCE) {
+            let cxid = None;
+            self.effects.push_back(Effect::Ended { session, cxid });
         }
     }
 
@@ -611,10 +683,15 @@ impl Member {
         let Part::Leading(leading) = &mut self.part else {
             return;
         };
+        let view = View {
+            tree,
+            config: self.zab.config(),
+            locals: &self.locals,
+        };
         while leading.has_room()
             && let Some((origin, ask)) = self.held.pop()
         {
-            leading.ask(now, (tree, self.zab.config()), origin, ask);
+            leading.ask(now, &view, origin, ask);
         }
         // A tick is time enough to take in what came meanwhile.
         if let Some(since) = leading.proof_needed()
@@ -623,7 +700,7 @@ impl Member {
         {
             leading.trust();
         }
-        leading.end_what_is_over(now, tree, self.zab.config());
+        leading.end_what_is_over(now, &view);
     }
 
     /// Hands over what was prepared. False if there was nothing.

@@ -24,6 +24,8 @@ pub struct Status {
     pub last_logged: Zxid,
     /// Global sessions; only a leader counts them here.
     pub sessions: Option<usize>,
+    /// Sessions of this member only.
+    pub local_sessions: usize,
     /// `sync`s that are not done, of this member's clients and, at a leader, of learners.
     pub pending_syncs: usize,
     /// Leader only: proposals that are not applied here.

@@ -152,6 +152,7 @@ impl World {
                 standalone: false,
                 seed: host.seed ^ host.life,
             },
+            local_sessions: member::LocalSessions::default(),
             reap: member::ReapSettings::default(),
         }
     }
@@ -322,6 +323,8 @@ impl World {
                 valid,
                 ..
             } => self.resumed(id, process, client, session, valid),
+            // Sessions of one member only are not simulated.
+            Effect::Ended { .. } => {}
             Effect::SyncDone { session, cxid } => self.sync_done(id, process, session, cxid),
             Effect::Refused { session } => self.refused(id, process, session),
         }

@@ -22,6 +22,7 @@ struct Now {
     znodes: u64,
     ephemerals: u64,
     sessions: u64,
+    local_sessions: usize,
     data_size: u64,
     voters: usize,
     uptime: u64,
@@ -47,6 +48,7 @@ impl Now {
             znodes: tree.znode_count(),
             ephemerals: tree.ephemerals_count(),
             sessions: tree.session_count(),
+            local_sessions: status.map_or(0, |status| status.local_sessions),
             data_size: tree.approximate_data_size(),
             voters: shared.ensemble.read().voters().count(),
             uptime,
@@ -137,8 +139,8 @@ const GAUGES: &[Row] = &[
     ("global_sessions", "Sessions of the ensemble", |now| {
         Some(now.sessions as f64)
     }),
-    ("local_sessions", "Sessions of this member only", |_| {
-        Some(0.0)
+    ("local_sessions", "Sessions of this member only", |now| {
+        Some(now.local_sessions as f64)
     }),
     (
         "open_file_descriptor_count",

@@ -156,6 +156,7 @@ pub(super) fn why_not_ready(shared: Option<&Shared>) -> Option<&'static str> {
     }
     match shared.serving() {
         Serving::Yes => None,
+        Serving::ReadOnly => Some("without a quorum: read-only"),
         Serving::Holding => Some("without a leader: clients are kept, and wait"),
         Serving::No => Some("without a leader: no quorum, or not synced to it yet"),
     }

@@ -103,6 +103,7 @@ impl World {
             committed: zxid,
             synced: zxid,
             last_logged: zxid,
+            local_sessions: 0,
             sessions: Some(2),
             pending_syncs: 0,
             uncommitted: 0,

@@ -31,6 +31,9 @@ pub(super) fn mode(shared: &Shared) -> &'static str {
     if shared.config.standalone {
         return "standalone";
     }
+    if shared.serving() == Serving::ReadOnly {
+        return "read-only";
+    }
     match shared.status.read().as_ref().map(|status| status.role) {
         Some(member::Role::Leading { .. }) => "leader",
         Some(member::Role::Following { .. }) => "follower",
@@ -42,6 +45,7 @@ pub(super) fn mode(shared: &Shared) -> &'static str {
 pub(super) fn isro(shared: &Shared) -> String {
     match shared.serving() {
         Serving::Yes => "rw".to_owned(),
+        Serving::ReadOnly => "ro".to_owned(),
         Serving::Holding | Serving::No => "null".to_owned(),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::{listings, monitor, texts};
 use crate::clients::mailbox::{Mail, Mailbox};
 use crate::inbox::Work;
-use crate::shared::{Serving, Shared};
+use crate::shared::Shared;
 
 /// What becomes of a connection's first bytes.
 #[derive(Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(crate) fn answer(bytes: &[u8], shared: &Arc<Shared>, by: &Arc<Mailbox>) -> R
         let refusal = format!("{word} is not executed because it is not in the whitelist.\n");
         return Reply::Now(refusal);
     }
-    let is_serving = shared.serving() == Serving::Yes;
+    let is_serving = shared.serving().shows_tree();
     match answer {
         Answer::Always(text) => Reply::Now(text(shared)),
         Answer::WhileServing(_) | Answer::Dump if !is_serving => Reply::Now(NOT_SERVING.to_owned()),

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use member::LocalSessions;
 use tokio::time::Sleep;
 use tree::Watcher;
 use wire::client::{ErrorCode, ReplyHeader, SyncResponse};
@@ -18,7 +19,7 @@ use crate::admin::words::{self, Reply};
 use crate::clients::accept::Place;
 use crate::clients::admission::Visit;
 use crate::clients::exchange::Exchange;
-use crate::clients::handshake::{self, Wish};
+use crate::clients::handshake::{self, Hello, Wish};
 use crate::clients::mailbox::{End, Mail, Mailbox};
 use crate::clients::reads::{Limits, Reader, Served};
 use crate::clients::requests::Writes;
@@ -64,6 +65,8 @@ pub(crate) struct Connection {
     pub(super) exchange: Exchange,
     pub(super) session: SessionId,
     pub(super) phase: Phase,
+    /// It began while there was no leader, and ends when there is one.
+    pub(super) is_read_only: bool,
     pub(super) decoder: FrameDecoder,
     /// Requests that wait in the decoder.
     pub(super) held: Option<Held>,
@@ -88,7 +91,10 @@ pub(crate) enum Phase {
     /// Waits for the answer to a four-letter word.
     Asking,
     /// Waits for its session.
-    Connecting { mirrors_read_only: bool },
+    Connecting {
+        /// The flag of the answer, if the client knows it.
+        read_only: Option<bool>,
+    },
     /// Has a session.
     Serving,
     /// What was asked is still answered, and nothing more is read.
@@ -118,6 +124,7 @@ impl Connection {
             exchange: Exchange::default(),
             session: SessionId::NONE,
             phase: Phase::Fresh,
+            is_read_only: false,
             decoder,
             held: None,
             is_late: false,
@@ -303,7 +310,8 @@ impl Connection {
     /// The first frame.
     fn greet(&mut self, frame: &bytes::Bytes, out: &mut Vec<u8>) {
         self.shared.metrics.connection_request_count.inc();
-        if self.shared.serving() != Serving::Yes {
+        let serving = self.shared.serving();
+        if !serving.shows_tree() {
             self.shared
                 .metrics
                 .cnxn_closed_without_zk_server_running
@@ -321,6 +329,12 @@ impl Connection {
                 return self.close();
             }
         };
+        self.is_read_only = serving == Serving::ReadOnly;
+        if self.is_read_only && !self.may_read_only(&hello) {
+            tracing::info!(peer = %self.mailbox.peer, "client refused: it can only read here");
+            return self.close();
+        }
+        let read_only = hello.mirrors_read_only.then_some(self.is_read_only);
         let visit = match hello.wish {
             Wish::New { .. } => Visit::New,
             _ => Visit::Renewed,
@@ -342,14 +356,23 @@ impl Connection {
             },
             Wish::WrongPassword => {
                 tracing::info!(peer = %self.mailbox.peer, "client refused: wrong session password");
-                handshake::answer(out, None, hello.mirrors_read_only);
+                handshake::answer(out, None, read_only);
                 return self.close();
             }
         };
-        self.phase = Phase::Connecting {
-            mirrors_read_only: hello.mirrors_read_only,
-        };
+        self.phase = Phase::Connecting { read_only };
         self.shared.inbox.push(work, 0);
+    }
+
+    /// Without a leader only a session of this member can be made, and one of the ensemble's
+    /// cannot go on.
+    fn may_read_only(&self, hello: &Hello) -> bool {
+        hello.accepts_read_only
+            && match hello.wish {
+                Wish::New { .. } => self.shared.config.local_sessions != LocalSessions::None,
+                Wish::Resume { session, .. } => self.shared.tree.read().session(session).is_none(),
+                Wish::WrongPassword => true,
+            }
     }
 
     /// Takes what the member thread has sent. `true` if there was something.
@@ -383,8 +406,8 @@ impl Connection {
                 Mail::SyncDone { xid } => self.sync_done(xid, out),
                 Mail::Session { session, timeout } => self.connected(session, timeout, out),
                 Mail::SessionGone => {
-                    if let Phase::Connecting { mirrors_read_only } = self.phase {
-                        handshake::answer(out, None, mirrors_read_only);
+                    if let Phase::Connecting { read_only } = self.phase {
+                        handshake::answer(out, None, read_only);
                     }
                     self.close();
                 }
@@ -442,14 +465,14 @@ impl Connection {
     }
 
     fn connected(&mut self, session: SessionId, timeout: i32, out: &mut Vec<u8>) {
-        let Phase::Connecting { mirrors_read_only } = self.phase else {
+        let Phase::Connecting { read_only } = self.phase else {
             return;
         };
         self.session = session;
         self.mailbox.counters.connected(session, timeout);
         self.phase = Phase::Serving;
         self.deadline = None;
-        handshake::answer(out, Some((session, timeout)), mirrors_read_only);
+        handshake::answer(out, Some((session, timeout)), read_only);
         // Clients send credentials and watches right behind their first frame.
         let writes = self.take_frames(out);
         self.hand_over(writes);
@@ -464,7 +487,7 @@ impl Connection {
             let shared = self.shared.clone();
             let tree = shared.tree.read();
             // Under the guard: a tree is replaced only after serving has ended.
-            if shared.serving() != Serving::Yes {
+            if !shared.serving().shows_tree() {
                 return;
             }
             // What the tree shows has its events in the mailbox: they go first.

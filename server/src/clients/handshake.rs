@@ -33,6 +33,8 @@ pub(crate) struct Hello {
     pub(crate) wish: Wish,
     /// Whether the answer has the read-only flag: clients before 3.4 neither send nor expect it.
     pub(crate) mirrors_read_only: bool,
+    /// Whether the client goes with a member that only shows what it has.
+    pub(crate) accepts_read_only: bool,
 }
 
 /// Reads a first frame.
@@ -62,14 +64,16 @@ pub(crate) fn read(
     Ok(Hello {
         wish,
         mirrors_read_only: request.read_only.is_some(),
+        accepts_read_only: request.read_only == Some(true),
     })
 }
 
-/// Appends the answer: the session, or `None` if there is none to go on with.
+/// Appends the answer: the session, or `None` if there is none to go on with; and for clients that
+/// want to know, whether they may only read.
 pub(crate) fn answer(
     out: &mut Vec<u8>,
     session: Option<(SessionId, i32)>,
-    mirrors_read_only: bool,
+    read_only: Option<bool>,
 ) {
     let (session_id, timeout, password) = match session {
         Some((session, timeout)) => (session, timeout, session.password()),
@@ -80,7 +84,7 @@ pub(crate) fn answer(
         timeout,
         session_id,
         password: Bytes::copy_from_slice(&password),
-        read_only: mirrors_read_only.then_some(false),
+        read_only,
     };
     encode_frame(out, |out| response.encode(out));
 }
@@ -135,11 +139,12 @@ mod tests {
             hello,
             Hello {
                 wish: Wish::New { timeout: 50 },
-                mirrors_read_only: false
+                mirrors_read_only: false,
+                accepts_read_only: false,
             }
         );
         let mut out = Vec::new();
-        answer(&mut out, None, hello.mirrors_read_only);
+        answer(&mut out, None, hello.mirrors_read_only.then_some(false));
         assert_eq!(out.len(), 4 + 4 + 4 + 8 + 4 + 16);
     }
 }

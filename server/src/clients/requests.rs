@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tree::acl::AuthFailed;
-use wire::client::{AuthPacket, ErrorCode, OpCode, Request, RequestHeader, Write, xid};
-use wire::{Id, Reader, Zxid};
+use wire::client::{
+    AuthPacket, ErrorCode, OpCode, ReplyHeader, Request, RequestHeader, SaslToken, Write, xid,
+};
+use wire::frame::encode_frame;
+use wire::{Id, Reader, Record, Zxid};
 
 use crate::clients::audit::Audit;
 use crate::clients::connection::{Connection, Phase};
@@ -18,10 +21,14 @@ enum Way {
     Ping,
     /// Checked at once.
     Auth,
+    /// Answered with nothing: SASL is not offered.
+    Sasl,
     /// Asked of the leader.
     Write,
     /// Served from the tree.
     Read,
+    /// Needs a leader, and there is none.
+    ReadOnly,
     /// Not a client's to ask.
     Refuse,
 }
@@ -30,6 +37,7 @@ const fn way(op: OpCode) -> Way {
     match op {
         OpCode::Ping => Way::Ping,
         OpCode::Auth => Way::Auth,
+        OpCode::Sasl => Way::Sasl,
         OpCode::Create
         | OpCode::Create2
         | OpCode::CreateContainer
@@ -58,7 +66,6 @@ const fn way(op: OpCode) -> Way {
         OpCode::Notification
         | OpCode::Check
         | OpCode::DeleteContainer
-        | OpCode::Sasl
         | OpCode::CreateSession
         | OpCode::Error => Way::Refuse,
     }
@@ -96,12 +103,16 @@ impl Connection {
             self.phase = Phase::Draining;
             return;
         }
-        match op.map_or(Way::Refuse, way) {
+        match self.way(op) {
             Way::Ping => {
                 bare_reply(out, xid::PING, self.applied(), ErrorCode::Ok);
                 self.sent(1);
             }
             Way::Auth => self.authenticate(header.xid, &mut reader),
+            Way::Sasl => self.answer_sasl(header.xid),
+            Way::ReadOnly => {
+                self.answer(header.xid, self.applied(), ErrorCode::NotReadOnly);
+            }
             Way::Refuse => {
                 self.answer(header.xid, Zxid::NONE, ErrorCode::Unimplemented);
                 self.phase = Phase::Draining;
@@ -131,6 +142,15 @@ impl Connection {
                 self.exchange
                     .push_read(self.session, &self.identities, read);
             }
+        }
+    }
+
+    fn way(&self, op: Option<OpCode>) -> Way {
+        match op.map_or(Way::Refuse, way) {
+            // Its session is this member's alone.
+            Way::Write if op == Some(OpCode::CloseSession) => Way::Write,
+            Way::Write if self.is_read_only => Way::ReadOnly,
+            way => way,
         }
     }
 
@@ -176,11 +196,11 @@ impl Connection {
     fn authenticate(&mut self, xid: i32, reader: &mut Reader<'_>) {
         let schemes = &self.shared.schemes;
         let address = self.mailbox.peer.ip().to_canonical();
-        let proven = reader
-            .read::<AuthPacket>()
-            .map_err(|_| AuthFailed::Refused)
-            .and_then(|packet| tree::acl::authenticate(&packet, address, schemes));
-        let proven = match proven {
+        let Ok(packet) = reader.read::<AuthPacket>() else {
+            tracing::info!(peer = %self.mailbox.peer, "client closed: unreadable credentials");
+            return self.close();
+        };
+        let proven = match tree::acl::authenticate(&packet, address, schemes) {
             Ok(proven) => proven,
             Err(error) => {
                 self.shared.metrics.auth_failed_count.inc();
@@ -205,6 +225,19 @@ impl Connection {
         }
         self.identities = Arc::from(identities);
         self.answer(xid, Zxid::ZERO, ErrorCode::Ok);
+    }
+
+    /// As Apache without a SASL login of its own: the client finds that nothing comes of it.
+    fn answer_sasl(&mut self, xid: i32) {
+        let zxid = Zxid::ZERO;
+        let mut frame = Vec::new();
+        encode_frame(&mut frame, |out| {
+            ReplyHeader { xid, zxid, err: 0 }.encode(out);
+            SaslToken { token: None }.encode(out);
+        });
+        let answered = Read::Answered(frame);
+        self.exchange
+            .push_read(self.session, &self.identities, answered);
     }
 
     /// Answers without a record, in its turn.

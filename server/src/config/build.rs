@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
 
+use member::LocalSessions;
 use tree::acl::{Schemes, UnknownHash};
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig, Member, MemberKind};
@@ -70,6 +71,8 @@ pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError
         init_limit,
         sync_limit,
         session_timeouts: session_timeouts(settings, tick_time)?,
+        local_sessions: local_sessions(settings, standalone)?,
+        read_only: settings.flag("readonlymode.enabled")?.unwrap_or(false) && !standalone,
         limits: limits(settings)?,
         storage: storage(settings)?,
         election: election(settings)?,
@@ -351,6 +354,22 @@ fn session_timeouts(settings: &mut Settings<'_>, tick: u64) -> Result<(i32, i32)
         return Err(settings.missing("minSessionTimeout <= maxSessionTimeout", &why));
     }
     Ok((least, most))
+}
+
+/// A single server has none, as in Apache.
+fn local_sessions(
+    settings: &mut Settings<'_>,
+    standalone: bool,
+) -> Result<LocalSessions, ConfigError> {
+    let are_enabled = settings.flag("localSessionsEnabled")?.unwrap_or(false);
+    let upgradable = settings
+        .flag("localSessionsUpgradingEnabled")?
+        .unwrap_or(false);
+    Ok(match (are_enabled && !standalone, upgradable) {
+        (false, _) => LocalSessions::None,
+        (true, false) => LocalSessions::Fixed,
+        (true, true) => LocalSessions::Upgradable,
+    })
 }
 
 fn limits(settings: &mut Settings<'_>) -> Result<Limits, ConfigError> {

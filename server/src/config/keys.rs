@@ -494,20 +494,20 @@ const DATA: &[Key] = &[
         "true",
         "the end of a session always lists its znodes",
     ),
-    always(
+    does(
         "localSessionsEnabled",
         "false",
-        "every session is one of the ensemble",
+        "new sessions are of one member only",
     ),
-    always(
+    does(
         "localSessionsUpgradingEnabled",
-        "true,false",
-        "every session is one of the ensemble",
+        "false",
+        "such a session becomes the ensemble's with its first ephemeral",
     ),
-    always(
+    does(
         "readonlymode.enabled",
         "false",
-        "without a quorum nobody is served",
+        "clients that allow it may read while there is no quorum",
     ),
 ];
 

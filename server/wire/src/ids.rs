@@ -136,6 +136,12 @@ impl SessionId {
         }
     }
 
+    /// The member that gave it out.
+    #[must_use]
+    pub const fn issuer(self) -> PeerId {
+        PeerId((self.0 as u64 >> 56) as i64)
+    }
+
     /// The id that is given out after this one.
     #[must_use]
     pub const fn next(self) -> Self {

@@ -9,7 +9,7 @@ use wire::config::{Member as ConfiguredMember, MemberKind, PeerAddress};
 use wire::txn::Txn;
 
 use super::*;
-use crate::ReapSettings;
+use crate::{LocalSessions, ReapSettings};
 
 const TICK: u64 = 100;
 const TIMEOUT: i32 = 1000;
@@ -30,6 +30,7 @@ enum Seen {
     Resumed(bool),
     Refused(SessionId),
     Config(u64),
+    Ended(SessionId, Option<i32>),
 }
 
 fn ensemble(members: i64, version: u64) -> EnsembleConfig {
@@ -51,6 +52,10 @@ fn ensemble(members: i64, version: u64) -> EnsembleConfig {
 
 impl World {
     fn new(config: EnsembleConfig, tree: Tree) -> Self {
+        Self::with(LocalSessions::None, config, tree)
+    }
+
+    fn with(local_sessions: LocalSessions, config: EnsembleConfig, tree: Tree) -> Self {
         let settings = Settings {
             zab: zab::Settings {
                 id: PeerId(1),
@@ -68,6 +73,7 @@ impl World {
                 reconfig: false,
                 seed: 1,
             },
+            local_sessions,
             reap: ReapSettings::default(),
         };
         let boot = zab::Boot {
@@ -131,6 +137,7 @@ impl World {
             Effect::SyncDone { cxid, .. } => Seen::Synced(cxid),
             Effect::Resumed { valid, .. } => Seen::Resumed(valid),
             Effect::Refused { session } => Seen::Refused(session),
+            Effect::Ended { session, cxid } => Seen::Ended(session, cxid),
             Effect::ConfigCommitted(config) => Seen::Config(config.version),
             _ => return,
         });
@@ -375,4 +382,85 @@ fn without_a_leader_requests_wait_until_there_are_too_many() {
     world.ask(session, vec![sync()]);
     assert_eq!(world.seen, [Seen::Refused(session)]);
     assert!(world.member.status().held_bytes <= Status::HELD_LIMIT);
+}
+
+fn with_local_sessions(kind: LocalSessions) -> (World, SessionId) {
+    let tree = Tree::new(1, tree::Options::default());
+    let mut world = World::with(kind, ensemble(1, 0), tree);
+    world.seen.clear();
+    world.put(Input::Open {
+        client: ClientId(1),
+        timeout: TIMEOUT,
+        identities: Arc::from([]),
+    });
+    assert_eq!(world.seen, [Seen::Resumed(true)]);
+    world.seen.clear();
+    let session = world.member.locals.sessions().next().expect("one");
+    (world, session)
+}
+
+#[test]
+fn a_session_of_this_member_only_is_in_no_transaction() {
+    let (mut world, session) = with_local_sessions(LocalSessions::Fixed);
+    let persistent = create("/a", CreateMode::Persistent);
+    let ephemeral = create("/e", CreateMode::Ephemeral);
+    let requests = vec![persistent, ephemeral, Request::CloseSession(())];
+    world.ask(session, requests);
+    let refused = ErrorCode::EphemeralOnLocalSession.code();
+    // The driver hears of the end first, and answers in the order of the requests.
+    assert_eq!(world.seen[0], Seen::Ended(session, Some(3)));
+    assert_eq!(world.errors(), [0, 0, refused]);
+    world.seen.clear();
+    world.ask(session, vec![create("/b", CreateMode::Persistent)]);
+    assert_eq!(world.errors(), [ErrorCode::SessionExpired.code()]);
+}
+
+#[test]
+fn a_session_of_this_member_only_ends_in_time_unless_heard_from() {
+    let (mut world, session) = with_local_sessions(LocalSessions::Fixed);
+    world.pass(5000, Some(session));
+    assert_eq!(world.seen, []);
+    world.pass(1200, None);
+    assert_eq!(world.seen, [Seen::Ended(session, None)]);
+}
+
+#[test]
+fn an_ephemeral_makes_a_session_the_ensembles() {
+    let (mut world, session) = with_local_sessions(LocalSessions::Upgradable);
+    world.ask(session, vec![create("/e", CreateMode::Ephemeral)]);
+    let [
+        Seen::Applied(first, 0, Txn::CreateSession(made)),
+        Seen::Applied(second, 1, Txn::Create(_)),
+    ] = &world.seen[..]
+    else {
+        panic!("{:?}", world.seen);
+    };
+    assert_eq!((*first, *second, made.timeout), (session, session, TIMEOUT));
+    world.pass(5000, Some(session));
+    assert_eq!(world.tree.ephemerals_count(), 1);
+    world.pass(1200, None);
+    assert_eq!(world.closed(), [session]);
+    assert_eq!(world.tree.ephemerals_count(), 0);
+}
+
+#[test]
+fn without_a_leader_only_sessions_of_this_member_go_on() {
+    let tree = Tree::new(1, tree::Options::default());
+    let mut world = World::with(LocalSessions::Fixed, ensemble(3, 0), tree);
+    world.put(Input::ServeReadOnly);
+    world.put(Input::Open {
+        client: ClientId(1),
+        timeout: TIMEOUT,
+        identities: Arc::from([]),
+    });
+    let session = world.member.locals.sessions().next().expect("one");
+    for session in [session, SessionId(99)] {
+        world.put(Input::Resume {
+            client: ClientId(2),
+            session,
+            timeout: TIMEOUT,
+        });
+    }
+    let resumed = [true, true, false].map(Seen::Resumed);
+    assert_eq!(world.seen, resumed);
 }
