@@ -11,8 +11,8 @@
 //!   field;
 //! - a StatefulSet's `replicas` never falls by accident: what is applied carries the number that
 //!   was read, under the version it was read at;
-//! - what the API server refuses for good is remembered, shown and tried again, and keeps nothing
-//!   else from being done.
+//! - what the API server refuses is remembered, shown and tried again; it keeps other objects from
+//!   being made in no pass, and orders from being given in one.
 
 mod authority;
 mod claims;
@@ -82,6 +82,8 @@ struct Ensemble {
 struct Memory {
     /// Why writes were refused when they were last tried, by what was to be written.
     refused: BTreeMap<String, String>,
+    /// One of them is not in any status yet.
+    unsaid: Option<String>,
     certificate: Option<authority::Held>,
 }
 
@@ -243,7 +245,10 @@ impl Platform for Kubernetes {
         match what {
             Converge::Shared => answered(self.keep_shared(seen, desired)).await,
             Converge::Volumes(members) => answered(self.keep_volumes(seen, desired, members)).await,
-            Converge::Processes(members) => answered(self.keep_processes(seen, members)).await,
+            Converge::Processes(members) => {
+                answered(self.keep_processes(seen, members)).await?;
+                self.all_is_said()
+            }
             Converge::Boot(_) => Err(PlatformError::Cannot("orders go to the sidecar".into())),
         }
     }

@@ -196,10 +196,24 @@ impl Kubernetes {
 
     pub(super) fn remember(&self, what: &str, refused: Option<String>) {
         let mut memory = self.ensemble.memory.lock();
-        match refused {
-            Some(why) => memory.refused.insert(what.to_owned(), why),
-            None => memory.refused.remove(what),
+        let Some(why) = refused else {
+            memory.refused.remove(what);
+            return;
         };
+        if memory
+            .refused
+            .insert(what.to_owned(), why.clone())
+            .is_none()
+        {
+            memory.unsaid = Some(why);
+        }
+    }
+
+    /// A refusal that has just begun ends the pass, so that the next one comes soon and shows it:
+    /// the status says already that all is as the spec wants it.
+    pub(super) fn all_is_said(&self) -> Result<(), PlatformError> {
+        let unsaid = self.ensemble.memory.lock().unsaid.take();
+        unsaid.map_or(Ok(()), |why| Err(PlatformError::Refused(why)))
     }
 
     /// A pod without a claim would have it made by its StatefulSet, and be refused as well.
