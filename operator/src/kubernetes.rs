@@ -1,8 +1,9 @@
 //! The `kubernetes` platform: a `ZooKeeperCluster` as a StatefulSet, Services and volume claims.
 //!
 //! Start in [`Kubernetes`], one ensemble seen through one API server. `observe` reads it, `pods`
-//! puts a pod into the planner's words, `objects` builds what there should be, `converge` writes
-//! what differs as `compare` finds it. `claims` are the volumes, `authority` is the sidecars' certificate.
+//! puts a pod into the planner's words, `events` say why one is missing. `objects` builds what
+//! there should be, `converge` writes what differs as `compare` finds it; `claims` are the volumes,
+//! `authority` is the sidecars' certificate.
 //!
 //! Invariants:
 //! - a write to what is there is conditional on the version that was read, and none is repeated;
@@ -18,6 +19,7 @@ mod authority;
 mod claims;
 mod compare;
 mod converge;
+mod events;
 mod names;
 mod objects;
 mod observe;

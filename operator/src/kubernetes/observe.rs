@@ -9,7 +9,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::StatefulSet;
-use k8s_openapi::api::core::v1::{ConfigMap, Event, PersistentVolumeClaim, Pod, Service};
+use k8s_openapi::api::core::v1::{ConfigMap, PersistentVolumeClaim, Pod, Service};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::ListParams;
@@ -49,16 +49,16 @@ impl Kubernetes {
         let domain = resource.spec.cluster_domain.as_deref();
         let domain = domain.unwrap_or(DEFAULT_CLUSTER_DOMAIN);
         let refused_certificate = self.certificate_is_refused(&resource).await;
-        let missing = self.why_missing(&world, &voters).await;
+        let told = self.told_by_events(&world, &voters).await;
 
         let now = Timestamp::now();
         let mut members = self.members(&world, now);
-        for (member, why) in missing {
-            members
-                .entry(member)
-                .or_default()
-                .trouble
-                .get_or_insert(why);
+        for (member, why) in told {
+            let trouble = &mut members.entry(member).or_default().trouble;
+            *trouble = Some(match trouble.take() {
+                Some(known) => format!("{known} ({why})"),
+                None => why,
+            });
         }
         let everybody: BTreeSet<_> = members.keys().copied().chain(voters).collect();
         let port = resource.spec.ports.clone().unwrap_or_default().orders;
@@ -239,45 +239,6 @@ impl Kubernetes {
         members
     }
 
-    /// Why pods that should be there are not, as the StatefulSet's events say. They are read only
-    /// then, and nothing depends on them.
-    async fn why_missing(
-        &self,
-        world: &World,
-        voters: &BTreeSet<MemberId>,
-    ) -> BTreeMap<MemberId, String> {
-        let names = &self.ensemble.names;
-        let Some(set) = world.sets.get(&names.set(Kind::Voter)) else {
-            return BTreeMap::new();
-        };
-        let asked = replicas(set);
-        let missing: Vec<_> = voters
-            .iter()
-            .filter(|id| i32::from(id.ordinal()) < asked && !world.pods.contains_key(id))
-            .collect();
-        if missing.is_empty() {
-            return BTreeMap::new();
-        }
-        let uid = set.metadata.uid.as_deref().unwrap_or_default();
-        let about =
-            ListParams::default().fields(&format!("involvedObject.uid={uid},reason=FailedCreate"));
-        let Ok(events) = self.api::<Event>().list(&about).await else {
-            return BTreeMap::new();
-        };
-        let why = |id: &MemberId| {
-            let pod = format!("Pod {} in", names.pod(*id));
-            let latest = events
-                .iter()
-                .filter(|event| event.message.as_ref().is_some_and(|m| m.contains(&pod)))
-                .max_by_key(|event| when(event))?;
-            let message = latest.message.as_deref()?;
-            let cause = message.split_once("failed error: ");
-            let cause = cause.map_or(message, |(_, cause)| cause);
-            Some((*id, format!("its pod is refused: {cause}")))
-        };
-        missing.into_iter().filter_map(why).collect()
-    }
-
     /// What was refused in earlier passes, and what has to go before anything can be made.
     fn refusals(&self, world: &World) -> Vec<String> {
         let waits = world.leftovers.iter().map(|what| {
@@ -418,11 +379,4 @@ impl World {
             }
         }
     }
-}
-
-fn when(event: &Event) -> Option<Timestamp> {
-    let seen = event.last_timestamp.as_ref().map(|time| time.0);
-    let told = event.event_time.as_ref().map(|time| time.0);
-    let made = event.metadata.creation_timestamp.as_ref();
-    seen.or(told).or_else(|| made.map(|time| time.0))
 }

@@ -165,6 +165,11 @@ fn ended(pod: &Pod) -> Option<String> {
     })
 }
 
+/// No node was found for it yet.
+pub(crate) fn is_unscheduled(pod: &Pod) -> bool {
+    node(pod).is_none()
+}
+
 fn unscheduled(pod: &Pod) -> Option<String> {
     if node(pod).is_some() {
         return None;
