@@ -1,4 +1,12 @@
-//! The Kubernetes in memory is one: the whole script holds on it.
+//! The operator on a Kubernetes in memory: its births, its rests and its repairs; and that this
+//! Kubernetes is one.
+
+mod birth;
+mod conflicts;
+mod life;
+mod obstacles;
+mod scene;
+mod volumes;
 
 use std::sync::Arc;
 

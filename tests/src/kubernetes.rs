@@ -4,5 +4,7 @@
 //! Kubernetes behaves, as far as the operator relies on it, and runs on both it and a real one: a
 //! difference fails.
 
+pub mod intercept;
+pub mod members;
 pub mod memory;
 pub mod script;

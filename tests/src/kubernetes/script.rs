@@ -97,6 +97,7 @@ script! {
         what_is_no_longer_applied_goes_unless_others_manage_it,
         applying_the_same_raises_no_version,
         applying_on_an_old_version_conflicts,
+        applying_what_is_gone_makes_it_anew_unless_its_uid_is_named,
         what_a_person_edits_is_taken_back_by_force,
         a_set_applied_without_replicas_has_one_and_then_keeps_what_it_has,
     },
@@ -152,7 +153,8 @@ script! {
     },
 }
 
-/// Runs a behaviour in a new namespace, which is deleted afterwards.
+/// Runs a behaviour in a new namespace, which is deleted afterwards. No operator may watch it:
+/// behaviours of our resource write its status.
 ///
 /// # Errors
 /// If it does not hold; the namespace stays, to be looked at.

@@ -154,9 +154,16 @@ impl Failure {
         Self::new(429, "TooManyRequests", message).because(cause)
     }
 
-    /// The server itself is at a loss, and names no reason.
+    /// Whether a pod may be evicted is not known: more than one budget covers it.
+    pub(crate) fn several_budgets() -> Self {
+        let message = "This pod has more than one PodDisruptionBudget, which the eviction \
+                       subresource does not support.";
+        Self::new(500, "", message)
+    }
+
+    /// The server itself is at a loss.
     pub(crate) fn internal(why: &str) -> Self {
-        Self::new(500, "", why)
+        Self::new(500, "InternalError", why)
     }
 
     /// What was to be watched from then on is forgotten.

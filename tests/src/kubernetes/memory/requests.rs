@@ -274,13 +274,16 @@ fn applied(store: &mut Store, asked: &Asked) -> Result<Answer, Failure> {
         if !by.part.is_empty() {
             return Err(Failure::not_found(key.kind, &key.name));
         }
-        if !intent.text("/metadata/uid").is_empty() {
-            return Err(Failure::conflict(
-                key.kind,
-                &key.name,
-                "uid mismatch: the provided object specified a uid, and no existing object was found",
-            ));
+        let uid = intent.text("/metadata/uid");
+        if !uid.is_empty() {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was \
+                 found"
+            );
+            return Err(Failure::conflict(key.kind, &key.name, &why));
         }
+        // The version of what is gone is no obstacle.
+        intent.unset("/metadata/resourceVersion");
         intent.set("/metadata/name", key.name.clone().into());
         let made = write::create(store, key.kind, &key.namespace, intent, &by)?;
         return Ok(Answer::Object(201, asked.shown(made)));

@@ -1,6 +1,7 @@
 //! Server-side apply.
 
 use anyhow::ensure;
+use kube::api::DeleteParams;
 use serde_json::{Value, json};
 
 use super::desk::{Desk, refused};
@@ -71,6 +72,23 @@ pub(super) async fn applying_on_an_old_version_conflicts(desk: &Desk) -> anyhow:
     old["data"]["a"] = "2".into();
     let applied = desk.force(&CONFIG_MAP, "first", old).await;
     refused(applied, 409, "Conflict", "the object has been modified")
+}
+
+pub(super) async fn applying_what_is_gone_makes_it_anew_unless_its_uid_is_named(
+    desk: &Desk,
+) -> anyhow::Result<()> {
+    let mut gone = map(json!({ "a": "1" }));
+    let made = desk.apply(&CONFIG_MAP, "first", gone.clone()).await?;
+    desk.delete(&CONFIG_MAP, "one", &DeleteParams::default())
+        .await?;
+    gone["metadata"]["uid"] = made.uid().into();
+    let applied = desk.apply(&CONFIG_MAP, "first", gone.clone()).await;
+    refused(applied, 409, "Conflict", "uid mismatch")?;
+    gone["metadata"]["uid"] = Value::Null;
+    gone["metadata"]["resourceVersion"] = made["metadata"]["resourceVersion"].clone();
+    let again = desk.apply(&CONFIG_MAP, "first", gone).await?;
+    ensure!(again.uid() != made.uid());
+    Ok(())
 }
 
 pub(super) async fn what_a_person_edits_is_taken_back_by_force(desk: &Desk) -> anyhow::Result<()> {

@@ -49,12 +49,7 @@ fn permitted(store: &mut Store, pod: &Value) -> Result<(), Failure> {
     let (key, budget) = match covering.as_slice() {
         [] => return Ok(()),
         [one] => one,
-        _ => {
-            return Err(Failure::internal(
-                "This pod has more than one PodDisruptionBudget, which the eviction subresource \
-                 does not support.",
-            ));
-        }
+        _ => return Err(Failure::several_budgets()),
     };
     let number = |pointer: &str| u64::try_from(budget.number(pointer).unwrap_or(0)).unwrap_or(0);
     let (needs, healthy) = (
