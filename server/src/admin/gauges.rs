@@ -1,11 +1,13 @@
 //! What a member is at this moment, as numbers: gauges of the registry, read when it is asked.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use member::Status;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
+use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
+use tree::Tree;
 
 use crate::clients::mailbox::Mailbox;
 use crate::shared::Shared;
@@ -29,6 +31,9 @@ struct Now {
     /// Since when it leads, milliseconds, and what it shows of that.
     leading: Option<(u64, Status)>,
     standalone: bool,
+    /// Of each first part of a path that has quotas: the sums of limits and usage, in the order
+    /// of [`QUOTAS`].
+    quotas: BTreeMap<String, [i64; 4]>,
 }
 
 impl Now {
@@ -54,6 +59,7 @@ impl Now {
             uptime,
             leading: leading.map(|(since, status)| (uptime.saturating_sub(since), status)),
             standalone: shared.config.standalone,
+            quotas: quotas(&tree),
         }
     }
 
@@ -70,6 +76,43 @@ impl Now {
         Some(size.map_or(-1.0, |size| size as f64))
     }
 }
+
+/// A limit that is enforced counts more than one that is advice.
+fn quotas(tree: &Tree) -> BTreeMap<String, [i64; 4]> {
+    let limit = |hard: i64, soft: i64| if hard > -1 { hard } else { soft };
+    let mut all: BTreeMap<String, [i64; 4]> = BTreeMap::new();
+    for quota in tree.quotas() {
+        let namespace = quota.path.split('/').nth(1).unwrap_or_default();
+        let (hard, soft) = (quota.hard, quota.soft);
+        let values = [
+            limit(hard.count, soft.count),
+            limit(hard.bytes, soft.bytes),
+            quota.used.count,
+            quota.used.bytes,
+        ];
+        let sums = all.entry(namespace.to_owned()).or_default();
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum = sum.saturating_add(value);
+        }
+    }
+    all
+}
+
+/// Names of what is told of each quota, and what they say.
+const QUOTAS: [(&str, &str); 4] = [
+    (
+        "quota_count_limit_per_namespace",
+        "Znodes allowed by a quota",
+    ),
+    (
+        "quota_bytes_limit_per_namespace",
+        "Bytes allowed by a quota",
+    ),
+    ("quota_count_usage_per_namespace", "Znodes under a quota"),
+    ("quota_bytes_usage_per_namespace", "Bytes under a quota"),
+];
+/// The label that says which quota.
+const KEY: &str = "key";
 
 /// Requests of all clients that wait for their answer.
 pub(crate) fn outstanding(shared: &Shared) -> usize {
@@ -210,6 +253,15 @@ fn max_files() -> Option<f64> {
     limit.current.map(|files| files as f64)
 }
 
+fn gauges(name: &str, help: &str, metrics: Vec<Metric>) -> MetricFamily {
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(MetricType::GAUGE);
+    family.set_metric(metrics);
+    family
+}
+
 /// The gauges of one member.
 pub(crate) struct Gauges {
     shared: Weak<Shared>,
@@ -230,9 +282,19 @@ impl Gauges {
                 Default::default(),
             )
         };
+        let labelled = |&(name, help): &(&str, &str)| {
+            Desc::new(
+                name.to_owned(),
+                help.to_owned(),
+                vec![KEY.to_owned()],
+                Default::default(),
+            )
+        };
+        let descriptions = GAUGES.iter().map(describe);
+        let descriptions = descriptions.chain(QUOTAS.iter().map(labelled));
         Ok(Self {
             shared: Arc::downgrade(shared),
-            descriptions: GAUGES.iter().map(describe).collect::<Result<_, _>>()?,
+            descriptions: descriptions.collect::<Result<_, _>>()?,
         })
     }
 }
@@ -250,13 +312,25 @@ impl Collector for Gauges {
         let family = |&(name, help, read): &Row| {
             let mut gauge = Gauge::default();
             gauge.set_value(read(&now)?);
-            let mut family = MetricFamily::default();
-            family.set_name(name.to_owned());
-            family.set_help(help.to_owned());
-            family.set_field_type(MetricType::GAUGE);
-            family.set_metric(vec![Metric::from_gauge(gauge)]);
-            Some(family)
+            Some(gauges(name, help, vec![Metric::from_gauge(gauge)]))
         };
-        GAUGES.iter().filter_map(family).collect()
+        let mut families: Vec<MetricFamily> = GAUGES.iter().filter_map(family).collect();
+        for (at, (name, help)) in QUOTAS.into_iter().enumerate() {
+            let metrics = now.quotas.iter().map(|(namespace, values)| {
+                let mut gauge = Gauge::default();
+                gauge.set_value(values[at] as f64);
+                let mut label = LabelPair::default();
+                label.set_name(KEY.to_owned());
+                label.set_value(namespace.clone());
+                let mut metric = Metric::from_gauge(gauge);
+                metric.set_label(vec![label]);
+                metric
+            });
+            let metrics: Vec<Metric> = metrics.collect();
+            if !metrics.is_empty() {
+                families.push(gauges(name, help, metrics));
+            }
+        }
+        families
     }
 }

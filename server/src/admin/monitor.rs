@@ -35,7 +35,9 @@ pub(super) fn values(shared: &Shared) -> Vec<(String, String)> {
                 MetricType::GAUGE => metric.get_gauge().get_value(),
                 _ => continue,
             };
-            let name = family.name().to_owned();
+            let labels = metric.get_label().iter();
+            let keys: String = labels.map(|label| format!("{}_", label.value())).collect();
+            let name = format!("{keys}{}", family.name());
             // Apache's other numbers are whole.
             let is_share = matches!(&*name, "avg_latency" | "connection_drop_probability");
             let value = if is_share {

@@ -84,13 +84,12 @@ pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError
 }
 
 /// What would be open to everyone without it is not started without it.
-const PROTECTIONS: [(&str, &str); 6] = [
+const PROTECTIONS: [(&str, &str); 5] = [
     ("sslQuorum", "TLS between members"),
     ("admin.forceHttps", "HTTPS"),
     ("quorum.auth.enableSasl", "SASL between members"),
     ("quorum.auth.serverRequireSasl", "SASL between members"),
     ("quorum.auth.learnerRequireSasl", "SASL between members"),
-    ("sessionRequireClientSASLAuth", "SASL for clients"),
 ];
 
 fn refuse_unprotected(settings: &Settings<'_>) -> Result<(), ConfigError> {
@@ -527,9 +526,12 @@ fn election(settings: &mut Settings<'_>) -> Result<Election, ConfigError> {
 fn access(settings: &mut Settings<'_>) -> Result<Access, ConfigError> {
     let words = settings.take("4lw.commands.whitelist").map_or_else(
         || Words::Only(["srvr".to_owned()].into()),
-        |property| match property.value.trim() {
-            "*" => Words::All,
-            list => Words::Only(list.split(',').map(|word| word.trim().to_owned()).collect()),
+        |property| {
+            let words = property.value.split(',').map(str::trim);
+            if words.clone().any(|word| word == "*") {
+                return Words::All;
+            }
+            Words::Only(words.map(ToOwned::to_owned).collect())
         },
     );
     Ok(Access {

@@ -267,6 +267,19 @@ fn each_key_said_to_do_something_is_read_and_the_others_are_not() {
 }
 
 #[test]
+fn words_are_listed_between_commas_and_a_star_is_all() {
+    let words = |list: &str| {
+        let text = format!("clientPort=1\n4lw.commands.whitelist={list}\n");
+        let config = Folder::new(None).load(&text).expect("valid");
+        config.access.words
+    };
+    let only = |list: &[&str]| Words::Only(list.iter().map(ToString::to_string).collect());
+    assert_eq!(words("srvr, mntr"), only(&["mntr", "srvr"]));
+    assert_eq!(words("srvr, *"), Words::All);
+    assert!(!words("").allow("srvr"));
+}
+
+#[test]
 fn overrides_count_more_than_the_file() {
     let folder = Folder::new(None);
     folder
