@@ -20,7 +20,7 @@ pub(crate) const PAUSE: &str = "e2e.ferrokeeper.local/pause:1";
 const KAZOO: &str = "kazoo==2.10.0";
 
 /// Every image.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Images {
     /// Holds a pod's namespaces.
     pub(crate) pause: Image,
@@ -36,6 +36,7 @@ pub(crate) struct Images {
     pub(crate) sidecar: Image,
     /// `ferrokeeper-operator`.
     pub(crate) operator: Image,
+    _folder: Folder,
 }
 
 impl Images {
@@ -43,39 +44,15 @@ impl Images {
     /// other tests build it, which takes minutes less.
     pub(crate) async fn prepare(programs: &Programs, release: bool) -> anyhow::Result<Self> {
         let cache = crate::programs::cache()?;
-        let folder = cache.join("images");
-        std::fs::create_dir_all(&folder).context("the folder of images")?;
+        let folder = Folder::make(&cache.join("images"))?;
         let binaries = build(release).await?;
-        let stripped = folder.join(format!("stripped.{}", std::process::id()));
-        std::fs::create_dir_all(&stripped).context("the folder of binaries")?;
-        let ours = |image: &'static str, names: &[&str]| {
-            let mut recipe = Recipe {
-                name: image,
-                entrypoint: vec![format!("/usr/local/bin/{}", names[0])],
-                user: "65532:65532",
-                ..Recipe::default()
-            };
-            for name in names {
-                let file = strip(&binaries.join(name), &stripped.join(name))?;
-                recipe.program(&file, &format!("usr/local/bin/{name}"))?;
-            }
-            recipe.pack(&folder)
+        let ours = |image, names: &[&str]| {
+            let recipe = ours(image, names, &binaries, &folder.0)?;
+            let packed = recipe.pack(&folder.0)?;
+            let size = packed.size as f64 / f64::from(1 << 20);
+            println!("image {image}: {size:.1} MiB");
+            anyhow::Ok(packed)
         };
-        let server = ours(
-            "ferrokeeper-server",
-            &["ferrokeeper", "ferrokeeper-sidecar"],
-        )?;
-        let sidecar = ours("ferrokeeper-sidecar", &["ferrokeeper-sidecar"])?;
-        let operator = ours("ferrokeeper-operator", &["ferrokeeper-operator"])?;
-        std::fs::remove_dir_all(&stripped).context("the folder of binaries")?;
-        for (name, image) in [
-            ("server", &server),
-            ("sidecar", &sidecar),
-            ("operator", &operator),
-        ] {
-            let size = image.size as f64 / f64::from(1 << 20);
-            println!("image of the {name}: {size:.1} MiB");
-        }
         let shell = shell()?;
         let pause = Recipe {
             name: "pause",
@@ -97,13 +74,17 @@ impl Images {
             .entries
             .insert("coredns".to_owned(), Entry::File(program));
         Ok(Self {
-            pause: pause.pack(&folder)?,
-            busybox: shell.pack(&folder)?,
-            coredns: coredns.pack(&folder)?,
-            kazoo: python(&cache).await?.pack(&folder)?,
-            server,
-            sidecar,
-            operator,
+            pause: pause.pack(&folder.0)?,
+            busybox: shell.pack(&folder.0)?,
+            coredns: coredns.pack(&folder.0)?,
+            kazoo: python(&cache).await?.pack(&folder.0)?,
+            server: ours(
+                "ferrokeeper-server",
+                &["ferrokeeper", "ferrokeeper-sidecar"],
+            )?,
+            sidecar: ours("ferrokeeper-sidecar", &["ferrokeeper-sidecar"])?,
+            operator: ours("ferrokeeper-operator", &["ferrokeeper-operator"])?,
+            _folder: folder,
         })
     }
 
@@ -119,6 +100,54 @@ impl Images {
             &self.operator,
         ]
     }
+}
+
+/// Where one run packs its images: named after its process, gone with it.
+#[derive(Debug)]
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(all: &Path) -> anyhow::Result<Self> {
+        std::fs::create_dir_all(all).context("the folder of images")?;
+        for other in std::fs::read_dir(all)
+            .context("the folder of images")?
+            .flatten()
+        {
+            // Left by a run that was killed.
+            if !Path::new("/proc").join(other.file_name()).exists() {
+                let _ = std::fs::remove_dir_all(other.path());
+            }
+        }
+        let own = all.join(std::process::id().to_string());
+        std::fs::create_dir_all(&own).context("the folder of images")?;
+        Ok(Self(own))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An image of ours: programs, the first of which is what runs.
+fn ours(
+    name: &'static str,
+    programs: &[&str],
+    binaries: &Path,
+    folder: &Path,
+) -> anyhow::Result<Recipe> {
+    let mut recipe = Recipe {
+        name,
+        entrypoint: vec![format!("/usr/local/bin/{}", programs[0])],
+        user: "65532:65532",
+        ..Recipe::default()
+    };
+    for program in programs {
+        let file = strip(&binaries.join(program), &folder.join(program))?;
+        recipe.program(&file, &format!("usr/local/bin/{program}"))?;
+    }
+    Ok(recipe)
 }
 
 /// Builds our binaries and returns the folder that they are in.

@@ -105,8 +105,11 @@ const SCENARIOS: &[Scenario] = &[
     scenario!("deleted_and_applied_again", product::lives::applied_again),
     scenario!("policy_delete", product::lives::policy_delete),
     scenario!("namespace_deleted", product::lives::namespace),
-    scenario!("refusals", product::refusals::refused),
-    scenario!("birth_waits", product::refusals::birth_waits),
+    scenario!("refused_values", product::refusals::refused),
+    scenario!("refused_fields", product::refusals::unknown_fields),
+    scenario!("birth_waits_for_a_quota", product::refusals::quota),
+    scenario!("birth_waits_for_an_image", product::refusals::image),
+    scenario!("birth_waits_for_a_node", product::refusals::node),
     scenario!("at_rest", product::rest::no_writes),
 ];
 

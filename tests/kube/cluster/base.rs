@@ -26,22 +26,62 @@ const COREFILE: &str = "cluster.local:53 in-addr.arpa:53 ip6.arpa:53 {
 /// One list, for `kubectl apply`.
 pub(crate) fn objects(addresses: Addresses, coredns: &str) -> Value {
     let labels = json!({ "k8s-app": "kube-dns" });
-    let meta = |name: &str| json!({ "name": name, "namespace": "kube-system" });
-    json!({ "apiVersion": "v1", "kind": "List", "items": [
-        {
-            "apiVersion": "storage.k8s.io/v1",
-            "kind": "StorageClass",
-            "metadata": {
-                "name": "local",
-                "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
-            },
-            "provisioner": PROVISIONER,
-            "volumeBindingMode": "WaitForFirstConsumer",
-            "reclaimPolicy": "Delete",
-            "allowVolumeExpansion": true,
+    let mut items = vec![json!({
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": "local",
+            "annotations": { "storageclass.kubernetes.io/is-default-class": "true" },
         },
-        { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta("coredns") },
-        {
+        "provisioner": PROVISIONER,
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "reclaimPolicy": "Delete",
+        "allowVolumeExpansion": true,
+    })];
+    items.extend(rights());
+    items.extend([
+        json!({
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": meta("coredns"),
+            "data": { "Corefile": COREFILE },
+        }),
+        json!({
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta("kube-dns"),
+            "spec": {
+                "clusterIP": addresses.dns(),
+                "selector": labels,
+                "ports": [
+                    { "name": "dns", "port": 53, "protocol": "UDP" },
+                    { "name": "dns-tcp", "port": 53, "protocol": "TCP" },
+                ],
+            },
+        }),
+        json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": meta("coredns"),
+            "spec": {
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": pod(coredns) },
+            },
+        }),
+    ]);
+    json!({ "apiVersion": "v1", "kind": "List", "items": items })
+}
+
+/// What is CoreDNS's own in the namespace of the system.
+fn meta(name: &str) -> Value {
+    json!({ "name": name, "namespace": "kube-system" })
+}
+
+/// CoreDNS reads who is where.
+fn rights() -> [Value; 3] {
+    [
+        json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta("coredns") }),
+        json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRole",
             "metadata": { "name": "e2e:coredns" },
@@ -57,8 +97,8 @@ pub(crate) fn objects(addresses: Addresses, coredns: &str) -> Value {
                     "verbs": ["list", "watch"],
                 },
             ],
-        },
-        {
+        }),
+        json!({
             "apiVersion": "rbac.authorization.k8s.io/v1",
             "kind": "ClusterRoleBinding",
             "metadata": { "name": "e2e:coredns" },
@@ -66,36 +106,8 @@ pub(crate) fn objects(addresses: Addresses, coredns: &str) -> Value {
                 "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "e2e:coredns",
             },
             "subjects": [{ "kind": "ServiceAccount", "name": "coredns", "namespace": "kube-system" }],
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": meta("coredns"),
-            "data": { "Corefile": COREFILE },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": meta("kube-dns"),
-            "spec": {
-                "clusterIP": addresses.dns(),
-                "selector": labels,
-                "ports": [
-                    { "name": "dns", "port": 53, "protocol": "UDP" },
-                    { "name": "dns-tcp", "port": 53, "protocol": "TCP" },
-                ],
-            },
-        },
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta("coredns"),
-            "spec": {
-                "selector": { "matchLabels": labels },
-                "template": { "metadata": { "labels": labels }, "spec": pod(coredns) },
-            },
-        },
-    ]})
+        }),
+    ]
 }
 
 fn pod(image: &str) -> Value {

@@ -124,8 +124,7 @@ impl Recipe {
         let index = json!({ "schemaVersion": 2, "manifests": [entry] });
 
         let archive = folder.join(format!("{}.tar", self.name));
-        let unfinished = folder.join(format!("{}.{}", self.name, std::process::id()));
-        let file = std::fs::File::create(&unfinished).context("an image's archive")?;
+        let file = std::fs::File::create(&archive).context("an image's archive")?;
         let mut tar = Builder::new(std::io::BufWriter::new(file));
         let layout = br#"{"imageLayoutVersion":"1.0.0"}"#;
         append(&mut tar, "oci-layout", EntryType::Regular, 0o644, layout)?;
@@ -143,7 +142,6 @@ impl Recipe {
         }
         let file = tar.into_inner().context("an image's archive")?;
         file.into_inner().context("an image's archive")?;
-        std::fs::rename(&unfinished, &archive).context("an image's archive")?;
         Ok(Image {
             reference,
             tag: tag.to_owned(),

@@ -53,13 +53,18 @@ pub(crate) async fn refused(stage: &Stage<'_>) -> anyhow::Result<()> {
         };
         ensure!(told.contains(why), "expected {why:?}, told {told:?}");
     }
-    let empty_dir = with(&|spec| spec["storage"]["emptyDir"] = json!({}));
-    for (spec, why) in [
+    Ok(())
+}
+
+/// A field that nobody knows, such as an emptyDir for data that must outlive its pod.
+pub(crate) async fn unknown_fields(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.operator().await?;
+    for (spec, field) in [
+        (json!({ "replica": 3 }), "spec.replica"),
         (
-            with(&|spec| spec["replica"] = json!(3)),
-            "unknown field \"spec.replica\"",
+            json!({ "storage": { "emptyDir": {} } }),
+            "spec.storage.emptyDir",
         ),
-        (empty_dir, "unknown field \"spec.storage.emptyDir\""),
     ] {
         let manifest = json!({
             "apiVersion": "ferrokeeper.io/v1alpha1",
@@ -69,25 +74,20 @@ pub(crate) async fn refused(stage: &Stage<'_>) -> anyhow::Result<()> {
         });
         let file = stage.cluster.scratch("typo.json");
         std::fs::write(&file, manifest.to_string()).context("a manifest")?;
-        let told = output(
-            stage
-                .kubectl()
-                .args(["create", "--validate=strict", "-f"])
-                .arg(&file),
-        )
-        .await;
-        let told = told
-            .err()
-            .map(|error| format!("{error:#}"))
-            .unwrap_or_default();
-        ensure!(told.contains(why), "expected {why:?}, told {told:?}");
+        let mut create = stage.kubectl();
+        create
+            .args(["create", "--validate=strict", "-f"])
+            .arg(&file);
+        let told = output(&mut create).await.err();
+        let told = told.map(|error| format!("{error:#}")).unwrap_or_default();
+        let why = format!("unknown field \"{field}\"");
+        ensure!(told.contains(&why), "expected {why:?}, told {told:?}");
     }
     Ok(())
 }
 
-/// A quota, an image that does not exist, a node that is not there: Ready's message says so, the
-/// birth waits, and goes on when it can.
-pub(crate) async fn birth_waits(stage: &Stage<'_>) -> anyhow::Result<()> {
+/// A quota that allows too few pods: nobody is born before it allows all.
+pub(crate) async fn quota(stage: &Stage<'_>) -> anyhow::Result<()> {
     stage.operator().await?;
     stage
         .create::<ResourceQuota>(json!({
@@ -95,16 +95,8 @@ pub(crate) async fn birth_waits(stage: &Stage<'_>) -> anyhow::Result<()> {
             "spec": { "hard": { "pods": "2" } },
         }))
         .await?;
-    let spec = |change: Value| {
-        let mut spec = json!({ "replicas": 3, "storage": { "size": "1Gi" } });
-        if let (Value::Object(spec), Value::Object(change)) = (&mut spec, change) {
-            spec.extend(change);
-        }
-        spec
-    };
-    let counted = Ensemble::apply(stage, "counted", spec(json!({})))
-        .await
-        .context("apply")?;
+    let counted = Ensemble::apply(stage, "counted", three()).await;
+    let counted = counted.context("apply")?;
     waits_for(&counted, "exceeded quota: few").await?;
     stage
         .api::<ResourceQuota>()
@@ -112,22 +104,32 @@ pub(crate) async fn birth_waits(stage: &Stage<'_>) -> anyhow::Result<()> {
         .await
         .context("delete the quota")?;
     counted.until_ready().await?;
-    counted.delete().await?;
+    Ok(())
+}
 
+/// An image that nobody has, then one that is there.
+pub(crate) async fn image(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.operator().await?;
     let missing = "e2e.ferrokeeper.local/missing:1";
-    let pulled = Ensemble::apply(stage, "pulled", spec(json!({ "image": missing }))).await;
-    let pulled = pulled.context("apply")?;
+    let mut spec = three();
+    spec["image"] = json!(missing);
+    let pulled = Ensemble::apply(stage, "pulled", spec)
+        .await
+        .context("apply")?;
     waits_for(&pulled, missing).await?;
-    Ensemble::apply(stage, "pulled", spec(json!({})))
+    Ensemble::apply(stage, "pulled", three())
         .await
         .context("apply")?;
     pulled.until_ready().await?;
-    pulled.delete().await?;
+    Ok(())
+}
 
-    let far = json!({ "replicas": 1, "pod": { "nodeSelector": { "e2e": "there" } } });
-    let far = Ensemble::apply(stage, "far", spec(far))
-        .await
-        .context("apply")?;
+/// A node that nobody is, until one is labelled so.
+pub(crate) async fn node(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.operator().await?;
+    let mut spec = three();
+    spec["pod"] = json!({ "nodeSelector": { "e2e": "there" } });
+    let far = Ensemble::apply(stage, "far", spec).await.context("apply")?;
     waits_for(&far, "nodes are available").await?;
     let nodes: Api<Node> = Api::all(stage.client());
     let label = Patch::Merge(json!({ "metadata": { "labels": { "e2e": "there" } } }));
@@ -137,6 +139,10 @@ pub(crate) async fn birth_waits(stage: &Stage<'_>) -> anyhow::Result<()> {
         .context("label a node")?;
     far.until_ready().await?;
     Ok(())
+}
+
+fn three() -> Value {
+    json!({ "replicas": 3, "storage": { "size": "1Gi" } })
 }
 
 /// Waits until Ready's message holds `why`; nobody is born meanwhile.
