@@ -1,8 +1,8 @@
-"""A client in a pod: writes through the ensemble's Service while a scenario breaks things.
+"""A client in a pod: writes while a scenario breaks things.
 
-Called with the connection string. Prints one JSON object per line: `ready` when its ephemeral
-znode is there and its first write is acknowledged; `report` when `/tmp/stop` is there, after it has
-read back all that was acknowledged.
+Called with the connection string, whose servers it tries in their order. Prints one JSON object
+per line: `ready` when its ephemeral znode is there and its first write is acknowledged; `report`
+when `/tmp/stop` is there, after it has read back all that was acknowledged.
 """
 
 import json
@@ -34,7 +34,7 @@ def say(kind, **fields):
 
 def main():
     states = []
-    client = KazooClient(hosts=sys.argv[1], timeout=20)
+    client = KazooClient(hosts=sys.argv[1], timeout=20, randomize_hosts=False)
     client.add_listener(lambda state: states.append(str(state)))
     client.start(timeout=60)
     session = client.client_id[0]

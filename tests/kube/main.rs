@@ -13,7 +13,7 @@ mod script;
 mod stage;
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -212,6 +212,11 @@ fn unmet(install: bool) -> anyhow::Result<Option<String>> {
         return Ok(Some(
             "nodes are made of namespaces: run this as root".to_owned(),
         ));
+    }
+    if !Path::new("/sys/fs/cgroup/memory").is_dir() {
+        let why = "nodes are made for cgroup v1, and this machine has v2 alone: \
+            boot it with systemd.unified_cgroup_hierarchy=0";
+        return Ok(Some(why.to_owned()));
     }
     let missing = packages::missing();
     if missing.is_empty() {

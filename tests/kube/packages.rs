@@ -13,7 +13,6 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/lib/cni/bridge", "containernetworking-plugins"),
     ("ip", "iproute2"),
     ("nft", "nftables"),
-    ("iptables", "iptables"),
     ("busybox", "busybox"),
     ("setpriv", "util-linux"),
     ("nsenter", "util-linux"),

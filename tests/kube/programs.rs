@@ -72,9 +72,18 @@ impl Programs {
         let folder = cache.join(key(&go)?);
         std::fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
         let lock = File::create(cache.join("lock")).context("the cache's lock")?;
-        if lock.try_lock().is_err() {
-            println!("waiting for another `cargo e2e` that builds");
-            lock.lock().context("the cache's lock")?;
+        let waiting = Instant::now();
+        let mut told = false;
+        while lock.try_lock().is_err() {
+            if !told {
+                println!("waiting for another `cargo e2e` that builds");
+                told = true;
+            }
+            ensure!(
+                waiting.elapsed() < BUILD_WITHIN,
+                "another `cargo e2e` builds without an end"
+            );
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
         for module in MODULES {
             build(module, &folder).await?;

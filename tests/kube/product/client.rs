@@ -46,6 +46,15 @@ impl<'a> Load<'a> {
     /// Starts a client of the ensemble's Service; returns when its first write is acknowledged and
     /// some more have followed.
     pub(crate) async fn start(ensemble: &'a Ensemble<'a>, name: &str) -> anyhow::Result<Self> {
+        Self::start_at(ensemble, name, &format!("{}-client:2181", ensemble.name)).await
+    }
+
+    /// The same with another connection string, whose servers are tried in their order.
+    pub(crate) async fn start_at(
+        ensemble: &'a Ensemble<'a>,
+        name: &str,
+        servers: &str,
+    ) -> anyhow::Result<Self> {
         let stage = ensemble.stage;
         stage
             .create::<Pod>(json!({
@@ -61,7 +70,7 @@ impl<'a> Load<'a> {
                     "containers": [{
                         "name": "client",
                         "image": stage.images.kazoo.reference,
-                        "args": [format!("{}-client:2181", ensemble.name)],
+                        "args": [servers],
                         "securityContext": {
                             "allowPrivilegeEscalation": false,
                             "capabilities": { "drop": ["ALL"] },

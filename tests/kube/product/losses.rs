@@ -14,7 +14,10 @@ pub(crate) async fn leader_under_load(stage: &Stage<'_>) -> anyhow::Result<()> {
     let leader = before.leader.context("no leader in the status")?;
     let pods = ensemble.pod_uids().await?;
     let claims = ensemble.claim_uids().await.context("claims")?;
-    let load = Load::start(&ensemble, "client").await?;
+    // Attached to the leader first, so that it loses its connection, too.
+    let pod = ensemble.pod(leader.ordinal());
+    let servers = format!("{pod}.demo-peers:2181,demo-client:2181");
+    let load = Load::start_at(&ensemble, "client", &servers).await?;
     ensemble.delete_pod(leader.ordinal()).await?;
     let after = ensemble
         .until("another leader", |status| {

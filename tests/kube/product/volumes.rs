@@ -7,13 +7,14 @@ use api::ConditionType;
 
 use super::client::Load;
 use super::ensemble::{Ensemble, is};
+use crate::programs::output;
 use crate::stage::Stage;
 
 /// How long nothing must happen, where nothing may.
 const NOTHING_FOR: Duration = Duration::from_secs(15);
 
-/// One voter's volume and pod: the member returns on a new volume, synchronised by the others, and
-/// the ensemble is the same.
+/// One voter's volume and pod: the member returns on a new volume, without a vote until the others
+/// have synchronised it, and the ensemble is the same.
 pub(crate) async fn one(stage: &Stage<'_>) -> anyhow::Result<()> {
     let ensemble = Ensemble::example(stage).await?;
     let before = ensemble.until_ready().await?;
@@ -36,7 +37,23 @@ pub(crate) async fn one(stage: &Stage<'_>) -> anyhow::Result<()> {
         before.cluster_id == after.cluster_id,
         "the cluster id changed"
     );
+    let pod = ensemble.pod(victim);
+    let mut logs = stage.kubectl();
+    let log = output(logs.args(["logs", &pod, "--container=server"])).await?;
+    let parts = parts(&log);
+    ensure!(
+        parts.first() == Some(&"Observing") && parts.last() == Some(&"Following"),
+        "its parts were {parts:?}: it was to have no vote before it was synchronised"
+    );
     Ok(())
+}
+
+/// The parts that a server took one after another, as its log names them.
+fn parts(log: &str) -> Vec<&str> {
+    log.lines()
+        .filter_map(|line| line.split_once("part changed")?.1.split_once("role="))
+        .map(|(_, role)| role.split([' ', '{']).next().unwrap_or_default())
+        .collect()
 }
 
 /// Two voters' volumes and pods: no quorum is left and none is made up. A condition says so.
