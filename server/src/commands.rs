@@ -14,7 +14,7 @@ use crate::bench;
 use crate::check;
 use crate::config::Config;
 use crate::serve::{self, Ended, Options, Stop};
-use crate::tools::cli;
+use crate::tools::{cli, snapshot, txnlog};
 
 /// A ZooKeeper-compatible ensemble member, and its tools.
 #[derive(Debug, Parser)]
@@ -42,6 +42,10 @@ pub enum Command {
     Bench(bench::Arguments),
     /// A shell for znodes, with zkCli's commands and answers.
     Cli(cli::Arguments),
+    /// Read transaction logs: print them, follow them, check them, repair a copy.
+    Txnlog(txnlog::Arguments),
+    /// Read snapshots: print them, compare them, sum them up.
+    Snapshot(snapshot::Arguments),
 }
 
 const SERVE_HELP: &str = "\
@@ -101,6 +105,19 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Check(arguments) => check::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => measure(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Cli(arguments) => cli::run(&arguments),
+        Command::Txnlog(arguments) => Ok(told(txnlog::run(&arguments))),
+        Command::Snapshot(arguments) => Ok(told(snapshot::run(&arguments))),
+    }
+}
+
+/// 1 is an answer of these tools; trouble is 2, as with diff and grep.
+fn told(outcome: anyhow::Result<u8>) -> ExitCode {
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("ferrokeeper: {error:#}");
+            ExitCode::from(2)
+        }
     }
 }
 

@@ -4,3 +4,9 @@
 //! [`txnlog`] and [`snapshot`] read the files of ours and of Apache's members alike.
 
 pub mod cli;
+pub mod snapshot;
+pub mod txnlog;
+
+mod files;
+
+use cli::acl_text;

@@ -26,6 +26,8 @@ use anyhow::Context;
 
 pub use arguments::Arguments;
 
+pub(super) use acl::text as acl_text;
+
 use output::Output;
 use shell::Shell;
 

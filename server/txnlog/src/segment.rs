@@ -175,6 +175,30 @@ impl<F: DiskFile> LogFile<F> {
         })
     }
 
+    /// Whether a valid record follows, as far as the file has been looked at: `false` once
+    /// [`LogFile::next_record`] has found none.
+    #[must_use]
+    pub const fn has_more(&self) -> bool {
+        self.stop.is_none()
+    }
+
+    /// Looks again for records behind the last valid one, in a file that another process appends
+    /// to. Of no use while [`LogFile::position`] is 0: such a file has to be opened again.
+    ///
+    /// # Errors
+    /// If the disk fails.
+    pub fn look_again(&mut self) -> Result<(), ReadError> {
+        self.len = self.file.size().map_err(|source| ReadError::Io {
+            path: self.path.clone(),
+            source,
+        })?;
+        self.ahead.clear();
+        if self.at > 0 {
+            self.stop = None;
+        }
+        Ok(())
+    }
+
     pub(crate) fn corrupt(&self, offset: u64, why: String) -> ReadError {
         ReadError::Corrupt {
             path: self.path.clone(),

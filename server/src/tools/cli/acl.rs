@@ -20,6 +20,12 @@ pub(super) fn permissions(perms: Perms) -> String {
         .collect()
 }
 
+/// A list in one line, as [`parse`] reads it.
+pub(in crate::tools) fn text(list: &[Acl]) -> String {
+    let entry = |entry: &Acl| format!("{}:{}", entry.id, permissions(entry.perms));
+    list.iter().map(entry).collect::<Vec<_>>().join(",")
+}
+
 /// Reads a list. What is not of the form is left out, as zkCli does, and `remark`ed.
 pub(super) fn parse(text: &str, mut remark: impl FnMut(String)) -> Vec<Acl> {
     let mut list = Vec::new();
