@@ -27,6 +27,7 @@ mod clients;
 mod clock;
 pub mod commands;
 pub mod config;
+mod deviation;
 mod inbox;
 mod listen;
 mod log_queue;

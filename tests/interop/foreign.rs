@@ -25,7 +25,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
         );
     }
     let target = target()?;
-    let ferrokeeper = build(&target)?;
+    let ferrokeeper = build(&target, &[])?;
     let cache = target
         .parent()
         .context("the target folder's parent")?
@@ -39,12 +39,15 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
     let programs = Programs {
         ferrokeeper,
         ferrokeeper_arguments: Vec::new(),
+        ferrokeeper_environment: Vec::new(),
         apache: Some(apache),
     };
     Ok(Setting {
         programs,
         python,
         folder,
+        requests: 0,
+        seed: 0,
     })
 }
 
@@ -57,10 +60,21 @@ fn target() -> anyhow::Result<PathBuf> {
         .to_owned())
 }
 
-fn build(target: &Path) -> anyhow::Result<PathBuf> {
-    println!("building ferrokeeper");
+/// Ours with mistakes that `FERROKEEPER_DEVIATION` switches on, beside the usual program.
+pub(crate) fn deviating() -> anyhow::Result<PathBuf> {
+    let target = target()?;
+    let built = build(&target, &["--features", "deviations"])?;
+    let kept = target.join("ferrokeeper-deviating");
+    std::fs::copy(built, &kept).context("keep the program with mistakes")?;
+    build(&target, &[])?;
+    Ok(kept)
+}
+
+fn build(target: &Path, more: &[&str]) -> anyhow::Result<PathBuf> {
+    println!("building ferrokeeper {}", more.join(" "));
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--quiet", "--package", "ferrokeeper"]);
+    cargo.args(more);
     if target.ends_with("release") {
         cargo.arg("--release");
     }

@@ -8,7 +8,7 @@ mod foreign;
 mod kazoo;
 mod quorum;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -28,21 +28,42 @@ struct Arguments {
     /// Name the scenarios and end.
     #[arg(long)]
     list: bool,
+    /// Random requests of each scenario that compares answers.
+    #[arg(long, default_value_t = 20_000)]
+    requests: u64,
+    /// What they are made from: the same for the same seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
 }
 
 /// One thing to show, with what it may use.
 type Scenario = (&'static str, fn(&Setting) -> anyhow::Result<()>);
 
 /// What scenarios share.
+#[derive(Clone)]
 struct Setting {
     programs: Programs,
     python: PathBuf,
     folder: PathBuf,
+    requests: u64,
+    seed: u64,
+}
+
+impl Setting {
+    /// The same with another folder.
+    fn within(&self, folder: &Path) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            ..self.clone()
+        }
+    }
 }
 
 const SCENARIOS: &[Scenario] = &[
     ("apache_alone", quorum::apache_alone),
     ("same_answers", answers::same),
+    ("same_answers_pipelined", answers::same_pipelined),
+    ("deviations_are_found", answers::deviations_are_found),
     ("same_cli", cli::same),
     ("join_by_snapshot", quorum::join_by_snapshot),
     ("join_by_diff", quorum::join_by_diff),
@@ -61,7 +82,11 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let setting = match foreign::prepare() {
-        Ok(setting) => setting,
+        Ok(setting) => Setting {
+            requests: arguments.requests,
+            seed: arguments.seed,
+            ..setting
+        },
         Err(error) => {
             eprintln!("interop: {error:#}");
             return ExitCode::from(3);
@@ -92,13 +117,7 @@ fn run(setting: &Setting, (name, scenario): &Scenario) -> bool {
     let folder = setting.folder.join(name);
     let outcome = std::fs::create_dir_all(&folder)
         .context("create the scenario's folder")
-        .and_then(|()| {
-            scenario(&Setting {
-                programs: setting.programs.clone(),
-                python: setting.python.clone(),
-                folder: folder.clone(),
-            })
-        });
+        .and_then(|()| scenario(&setting.within(&folder)));
     let took = started.elapsed().as_secs_f64();
     match outcome {
         Ok(()) => println!("ok      {name} ({took:.1} s)"),

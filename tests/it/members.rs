@@ -41,6 +41,7 @@ pub(crate) fn programs() -> anyhow::Result<Programs> {
         ferrokeeper_arguments: ["--exact", "members::serve", "--nocapture"]
             .map(str::to_owned)
             .to_vec(),
+        ferrokeeper_environment: Vec::new(),
         apache: None,
     })
 }

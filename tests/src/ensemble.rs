@@ -27,6 +27,8 @@ pub struct Programs {
     pub ferrokeeper: PathBuf,
     /// What comes before `serve`.
     pub ferrokeeper_arguments: Vec<String>,
+    /// What is set in its environment.
+    pub ferrokeeper_environment: Vec<(String, String)>,
     /// The folder of Apache's jars, if it is at hand.
     pub apache: Option<PathBuf>,
 }
@@ -114,6 +116,7 @@ impl Ensemble {
             Make::Ferrokeeper => {
                 let mut command = Command::new(&programs.ferrokeeper);
                 command.args(&programs.ferrokeeper_arguments);
+                command.envs(programs.ferrokeeper_environment);
                 command.arg("serve").arg(config);
                 command
             }

@@ -2,11 +2,12 @@
 
 use parking_lot::Mutex;
 use tree::{Caller, Tree, WatchTable, Watcher, read_watch};
-use wire::client::{ErrorCode, ReplyHeader, Request, SetWatches, SetWatches2};
-use wire::{Record, Zxid};
+use wire::client::{ErrorCode, EventType, ReplyHeader, Request, SetWatches, SetWatches2};
+use wire::{Id, Record, Zxid};
 
 use crate::clients::exchange::{Read, ReadGroup};
 use crate::clients::mailbox::event_frame;
+use crate::deviation::Deviation;
 
 /// What reads need besides the tree.
 pub(crate) struct Reader<'a> {
@@ -113,7 +114,13 @@ impl Reader<'_> {
         match request {
             Request::SetWatches(_) | Request::SetWatches2(_) => Ok(()),
             Request::CheckWatches(wanted) => self.watches.lock().check(self.watcher, wanted),
-            Request::RemoveWatches(wanted) => self.watches.lock().remove(self.watcher, wanted),
+            Request::RemoveWatches(wanted) => {
+                let removed = self.watches.lock().remove(self.watcher, wanted);
+                if Deviation::RemovesAnyWatch.is_made() {
+                    return Ok(());
+                }
+                removed
+            }
             Request::AddWatch(wanted) => {
                 self.watches.lock().add_requested(self.watcher, wanted)?;
                 ErrorCode::Ok.code().encode(out);
@@ -124,7 +131,15 @@ impl Reader<'_> {
                     session: group.session,
                     identities: &group.identities,
                 };
-                let outcome = tree.read_into(request, caller, out);
+                let mut outcome = tree.read_into(request, caller, out);
+                if Deviation::ExistsUnread.is_made() && matches!(request, Request::Exists(_)) {
+                    let all = [Id::new("super", "")];
+                    let caller = Caller {
+                        identities: &all,
+                        ..caller
+                    };
+                    outcome = outcome.or_else(|_| tree.read_into(request, caller, out));
+                }
                 if let Some((path, kind)) = read_watch(request, &outcome) {
                     self.watches.lock().add(path, kind, self.watcher);
                 }
@@ -148,6 +163,9 @@ impl Reader<'_> {
         let mut watches = self.watches.lock();
         watches.set_watches(tree, self.watcher, wanted, &mut missed);
         drop(watches);
+        if Deviation::ForgetsDeletions.is_made() {
+            missed.retain(|event| event.kind != EventType::NodeDeleted);
+        }
         for event in &missed {
             event_frame(out, event.kind, &event.path, Zxid::NONE);
         }
