@@ -4,6 +4,7 @@
 mod birth;
 mod conflicts;
 mod life;
+mod memory;
 mod obstacles;
 mod scene;
 mod volumes;

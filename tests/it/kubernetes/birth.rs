@@ -111,6 +111,44 @@ async fn any_list_may_be_stale() {
     }
 }
 
+/// One that stood still before any of its writes, while another did all there was to do, goes on
+/// as if it still led.
+#[tokio::test]
+async fn the_operator_may_sleep_before_any_write_while_another_leads() {
+    let expected = undisturbed().await;
+    for at in 1..=expected.writes.len() {
+        slept(at, &expected).await;
+    }
+}
+
+async fn slept(at: usize, expected: &Undisturbed) {
+    let scene = Scene::of(json!({})).await;
+    let tap = Tap::with(Fault::Freeze(at));
+    let mut sleeper = scene.operator(tap.clone());
+    let mut other = scene.operator(Tap::default());
+    for _ in 0..20 {
+        let pass = sleeper.pass();
+        let mut pass = std::pin::pin!(pass);
+        let slept = tokio::select! {
+            _ = &mut pass => false,
+            () = tap.stands_still() => true,
+        };
+        if slept {
+            scene.rounds(&mut other, 8).await;
+            tap.go_on();
+            // Refused, or harmless.
+            let _ = pass.await;
+            break;
+        }
+        scene.rest();
+    }
+    assert!(tap.is_spent(), "it never came to write {at}");
+    scene.until_ready(&mut other).await;
+    scene.rounds(&mut other, 2).await;
+    scene.assert_born_once(2..=3);
+    similar(&scene.portrait(), &expected.portrait, Fault::Freeze(at));
+}
+
 /// Two that both believe to lead: each pass of one may come between any two of the other.
 #[tokio::test]
 async fn two_operators_at_once_bring_about_one_birth() {

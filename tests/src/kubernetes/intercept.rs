@@ -23,6 +23,7 @@ use kube::client::Body;
 use parking_lot::Mutex;
 use plan::observed::Report;
 use serde_json::json;
+use tokio::sync::Notify;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -37,13 +38,20 @@ pub enum Fault {
     Refuse(usize, u16),
     /// This write is carried out, and its answer is lost.
     LoseAnswer(usize),
+    /// The operator stands still before this write, until it is told to go on: a machine that
+    /// sleeps, a process that is stopped.
+    Freeze(usize),
     /// This list shows what the one before it showed.
     StaleList(usize),
 }
 
 /// The operator's connection to everything else.
 #[derive(Clone, Debug, Default)]
-pub struct Tap(Arc<Mutex<State>>);
+pub struct Tap {
+    state: Arc<Mutex<State>>,
+    stands: Arc<Notify>,
+    goes_on: Arc<Notify>,
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -80,42 +88,69 @@ impl Tap {
     /// A tap that will do this, once.
     pub fn with(fault: Fault) -> Self {
         let tap = Self::default();
-        tap.0.lock().fault = Some(fault);
+        tap.state.lock().fault = Some(fault);
         tap
     }
 
     /// Every write so far, those included that were not carried out.
     pub fn writes(&self) -> Vec<String> {
-        self.0.lock().writes.clone()
+        self.state.lock().writes.clone()
     }
 
     /// How many lists were asked for.
     pub fn lists(&self) -> usize {
-        self.0.lock().lists
+        self.state.lock().lists
     }
 
     /// The operator behind it has ended.
     pub fn has_crashed(&self) -> bool {
-        self.0.lock().crashed
+        self.state.lock().crashed
     }
 
     /// What was to go wrong has.
     pub fn is_spent(&self) -> bool {
-        self.0.lock().fault.is_none()
+        self.state.lock().fault.is_none()
     }
 
     /// Another operator starts where one has ended. What was counted stays.
     pub fn revive(&self) {
-        self.0.lock().crashed = false;
+        self.state.lock().crashed = false;
     }
 
     /// Forgets what was written so far.
     pub fn forget_writes(&self) {
-        self.0.lock().writes.clear();
+        self.state.lock().writes.clear();
     }
 
-    fn begin(&self, write: String) -> Result<Course, Cut> {
-        let mut state = self.0.lock();
+    /// Waits until the operator behind it stands still.
+    pub async fn stands_still(&self) {
+        self.stands.notified().await;
+    }
+
+    /// Lets an operator that stands still go on.
+    pub fn go_on(&self) {
+        self.goes_on.notify_one();
+    }
+
+    async fn begin(&self, write: String) -> Result<Course, Cut> {
+        if self.freezes() {
+            self.stands.notify_one();
+            self.goes_on.notified().await;
+        }
+        self.count(write)
+    }
+
+    fn freezes(&self) -> bool {
+        let mut state = self.state.lock();
+        let freezes = state.fault == Some(Fault::Freeze(state.writes.len() + 1));
+        if freezes {
+            state.fault = None;
+        }
+        freezes
+    }
+
+    fn count(&self, write: String) -> Result<Course, Cut> {
+        let mut state = self.state.lock();
         state.alive()?;
         state.writes.push(write);
         let this = state.writes.len();
@@ -139,7 +174,7 @@ impl Tap {
 
     /// What a list is to show instead of what there is.
     fn stale(&self, address: &str) -> Option<Bytes> {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.lists += 1;
         if state.fault != Some(Fault::StaleList(state.lists)) {
             return None;
@@ -221,7 +256,7 @@ where
     let course = if dry {
         Course::Through
     } else {
-        tap.begin(what)?
+        tap.begin(what).await?
     };
     if let Course::Refused(code) = course {
         return Ok(refusal(code));
@@ -240,7 +275,7 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    tap.0.lock().alive()?;
+    tap.state.lock().alive()?;
     if !is_list(request.uri()) {
         return Ok(inner.call(request).await.map_err(Into::into)?.map(boxed));
     }
@@ -251,7 +286,7 @@ where
     let answer = inner.call(request).await.map_err(Into::into)?;
     let (head, body) = answer.into_parts();
     let body = body.collect().await.map_err(Into::into)?.to_bytes();
-    tap.0.lock().shown.insert(address, body.clone());
+    tap.state.lock().shown.insert(address, body.clone());
     Ok(Response::from_parts(head, boxed(Full::new(body))))
 }
 
@@ -313,7 +348,7 @@ impl<O: Orders> Orders for Tapped<O> {
         let unheard = |cut: Cut| SidecarError::Nobody(format!("{}: {cut}", endpoint.name));
         let name = request.operation_id.split('-').next().unwrap_or_default();
         let what = format!("ORDER {name} {}", endpoint.name);
-        match self.tap.begin(what).map_err(unheard)? {
+        match self.tap.begin(what).await.map_err(unheard)? {
             Course::Refused(_) => Err(unheard(Cut("not sent"))),
             Course::Through => self.inner.order(endpoint, request).await,
             Course::Unheard => {

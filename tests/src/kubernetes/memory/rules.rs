@@ -17,6 +17,4 @@ pub struct Rules {
     pub crashing: BTreeSet<(String, String)>,
     /// No volume is bound while this is so.
     pub volumes_held: bool,
-    /// Pods that were told to end still run while this is so.
-    pub endings_held: bool,
 }

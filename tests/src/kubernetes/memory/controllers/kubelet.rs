@@ -33,10 +33,6 @@ fn lost(store: &mut Store, key: &Key) {
 }
 
 fn end(store: &mut Store, key: &Key, pod: &Value) {
-    let placed = !pod.text("/spec/nodeName").is_empty();
-    if placed && store.rules.endings_held {
-        return;
-    }
     if pod.list("/metadata/finalizers").is_empty() {
         store.remove(key);
     }
