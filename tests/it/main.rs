@@ -1,6 +1,7 @@
 //! The integration tests: whole members, as processes, under real clients, and what is shipped.
 
 mod access;
+mod admin;
 mod chart;
 mod hostile;
 mod kubernetes;

@@ -206,7 +206,8 @@ impl Answer {
 impl Command {
     /// Why it cannot be answered now.
     pub(super) fn refusal(&self, shared: Option<&Shared>) -> Option<Answer> {
-        let is_serving = shared.is_some_and(|shared| shared.serving() == Serving::Yes);
+        let is_serving = shared
+            .is_some_and(|shared| matches!(shared.serving(), Serving::Yes | Serving::ReadOnly));
         let why = "This ZooKeeper instance is not currently serving requests";
         let is_refused = shared.is_none() || self.needs_server && !is_serving;
         is_refused.then(|| Answer::new(self.names[0], StatusCode::OK, Some(why)))

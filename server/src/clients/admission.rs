@@ -26,6 +26,8 @@ struct Bucket {
 pub(crate) enum Visit {
     /// A new session of the ensemble.
     New,
+    /// A new session of this member alone.
+    Local,
     /// To go on with a session.
     Renewed,
 }
@@ -69,6 +71,7 @@ impl Admission {
         let need = u64::from(match (self.settings.weights, visit) {
             (None, _) => 1,
             (Some((new, _, _)), Visit::New) => new,
+            (Some((_, _, local)), Visit::Local) => local,
             (Some((_, renewed, _)), Visit::Renewed) => renewed,
         });
         let left = bucket.tokens.checked_sub(need);
@@ -139,13 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_session_costs_less_than_a_new_one() {
+    fn a_renewed_session_costs_less_than_a_new_one_and_a_local_one_least() {
         let weighted = Connecting {
             weights: Some((3, 2, 1)),
             ..settings(2)
         };
         assert_eq!(count(&Admission::new(weighted.clone()), 1, Visit::New), 2);
-        assert_eq!(count(&Admission::new(weighted), 1, Visit::Renewed), 3);
+        assert_eq!(
+            count(&Admission::new(weighted.clone()), 1, Visit::Renewed),
+            3
+        );
+        assert_eq!(count(&Admission::new(weighted), 1, Visit::Local), 6);
     }
 
     #[test]

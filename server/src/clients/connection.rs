@@ -336,8 +336,11 @@ impl Connection {
         }
         let read_only = hello.mirrors_read_only.then_some(self.is_read_only);
         let visit = match hello.wish {
-            Wish::New { .. } => Visit::New,
-            _ => Visit::Renewed,
+            Wish::New { .. } => match self.shared.config.local_sessions {
+                LocalSessions::None => Visit::New,
+                LocalSessions::Fixed | LocalSessions::Upgradable => Visit::Local,
+            },
+            Wish::Resume { .. } | Wish::WrongPassword => Visit::Renewed,
         };
         if !self.shared.admits(visit) {
             return self.close();

@@ -55,6 +55,7 @@ pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError
     let id = id(&data_dir, &ensemble, standalone)?;
     peer_type(settings, &ensemble, id)?;
     let client = client(settings, &ensemble, id)?;
+    let may_only_read = settings.flag("readonlymode.enabled")?.unwrap_or(false);
     Ok(Config {
         file: settings.file.to_owned(),
         id,
@@ -72,11 +73,11 @@ pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError
         sync_limit,
         session_timeouts: session_timeouts(settings, tick_time)?,
         local_sessions: local_sessions(settings, standalone)?,
-        read_only: settings.flag("readonlymode.enabled")?.unwrap_or(false) && !standalone,
+        read_only: may_only_read && !standalone,
         limits: limits(settings)?,
         storage: storage(settings)?,
         election: election(settings)?,
-        access: access(settings)?,
+        access: access(settings, may_only_read)?,
         admin: admin(settings)?,
         given: Vec::new(),
         warnings: Vec::new(),
@@ -523,7 +524,7 @@ fn election(settings: &mut Settings<'_>) -> Result<Election, ConfigError> {
     })
 }
 
-fn access(settings: &mut Settings<'_>) -> Result<Access, ConfigError> {
+fn access(settings: &mut Settings<'_>, may_only_read: bool) -> Result<Access, ConfigError> {
     let words = settings.take("4lw.commands.whitelist").map_or_else(
         || Words::Only(["srvr".to_owned()].into()),
         |property| {
@@ -534,6 +535,14 @@ fn access(settings: &mut Settings<'_>) -> Result<Access, ConfigError> {
             Words::Only(words.map(ToOwned::to_owned).collect())
         },
     );
+    // Clients ask it before they take a member that only reads.
+    let words = match words {
+        Words::Only(mut words) if may_only_read => {
+            words.insert("isro".to_owned());
+            Words::Only(words)
+        }
+        words => words,
+    };
     Ok(Access {
         skip_acl: settings.flag("skipACL")?.unwrap_or(false),
         eager_acl_check: settings.flag("enableEagerACLCheck")?.unwrap_or(false),

@@ -277,6 +277,8 @@ fn words_are_listed_between_commas_and_a_star_is_all() {
     assert_eq!(words("srvr, mntr"), only(&["mntr", "srvr"]));
     assert_eq!(words("srvr, *"), Words::All);
     assert!(!words("").allow("srvr"));
+    let config = Folder::new(None).load("clientPort=1\nreadonlymode.enabled=true\n");
+    assert_eq!(config.expect("valid").access.words, only(&["isro", "srvr"]));
 }
 
 #[test]
