@@ -146,7 +146,7 @@ impl Applier {
             table.fire(event.path, event.kind, &mut self.watchers);
             if Deviation::MissesGrandchildren.is_made()
                 && event.kind == EventType::NodeChildrenChanged
-                && event.path.matches('/').count() > 2
+                && event.path.matches('/').count() > 1
             {
                 continue;
             }

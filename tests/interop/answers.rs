@@ -36,7 +36,7 @@ const SETTINGS: &str = "extendedTypesEnabled=true\nznode.container.checkInterval
 /// Of a hundred requests so many must succeed.
 const SUCCEED: u64 = 40;
 /// Requests in which each deviation must have shown itself.
-const UNTIL_FOUND: u64 = 40_000;
+const UNTIL_FOUND: u64 = 20_000;
 
 /// Sends as many requests as were asked for to an ensemble of each make.
 pub(crate) fn same(setting: &Setting) -> anyhow::Result<()> {
