@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use member::LocalSessions;
 use parking_lot::RwLockWriteGuard;
 use tree::{Applied, DigestMismatch, Tree, WatchTable, Watcher};
-use wire::Zxid;
 use wire::client::{ErrorCode, EventType};
 use wire::txn::{Entry, kind};
+use wire::{SessionId, Zxid};
 
 use crate::admin::digests::DigestLog;
 use crate::clients::audit;
@@ -102,7 +103,8 @@ impl Applier {
         let lines = gone.map(|path| audit::ephemeral_gone(header.client_id, path));
         self.audit_lines.extend(lines);
         self.fire(shared, routes);
-        self.reply(routes, entry, asker);
+        let err = told(shared, tree, header.client_id, self.applied.error());
+        self.reply(routes, entry, asker, err);
     }
 
     /// Serves the reads that a client sent before what is answered next, unless its connection
@@ -165,7 +167,7 @@ impl Applier {
         }
     }
 
-    fn reply(&mut self, routes: &mut Routes, entry: &Entry, asker: Option<Asker>) {
+    fn reply(&mut self, routes: &mut Routes, entry: &Entry, asker: Option<Asker>, err: i32) {
         let header = entry.header();
         let session = header.client_id;
         if header.kind == kind::CREATE_SESSION {
@@ -176,7 +178,7 @@ impl Applier {
             return;
         }
         if let Some(Asker { mailbox, .. }) = asker {
-            let (err, body) = (self.applied.error(), self.applied.body());
+            let body = self.applied.body();
             let late = Deviation::LateErrors.is_made() && err == ErrorCode::BadVersion.code();
             let zxid = Zxid(header.zxid.0 - u64::from(late));
             let is_first = mailbox.post(|letters| {
@@ -203,6 +205,16 @@ impl Applier {
             self.wakes.push(mailbox.clone());
         }
     }
+}
+
+/// The error as the client is told: a leader knows nothing of sessions that are of this member
+/// only, and takes one that wants an ephemeral for one that is gone.
+fn told(shared: &Shared, tree: &Tree, session: SessionId, err: i32) -> i32 {
+    let is_unknown = err == ErrorCode::SessionExpired.code() && tree.session(session).is_none();
+    if is_unknown && shared.config.local_sessions == LocalSessions::Fixed {
+        return ErrorCode::EphemeralOnLocalSession.code();
+    }
+    err
 }
 
 fn count_committed(shared: &Shared, entries: &[Arc<Entry>]) {

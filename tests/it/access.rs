@@ -9,7 +9,7 @@ use wire::client::{
 };
 use wire::{Acl, Id, Perms, Record, SessionId, Zxid};
 
-use crate::members::Single;
+use crate::members::{Single, ensemble};
 use crate::sessions::{create, error, exists};
 
 fn credentials(scheme: &str, text: &'static str) -> Request {
@@ -75,8 +75,9 @@ fn client_of_another_ensemble_is_closed_without_a_word() -> anyhow::Result<()> {
 #[test]
 fn early_refusals_take_no_zxid() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
-    let server = Single::start(folder.path(), "enableEagerACLCheck=true")?;
-    let mut client = Connection::connect(server.client, SessionId::NONE)?;
+    let ensemble = ensemble(folder.path(), 3, "enableEagerACLCheck=true")?;
+    let server = ensemble.member(1).client;
+    let mut client = Connection::connect(server, SessionId::NONE)?;
     let mut events = VecDeque::new();
     let read_only = Acl {
         perms: Perms::READ,

@@ -154,7 +154,7 @@ impl Leading {
             Request::Reconfig(_) if !self.may_reconfig => Err(ErrorCode::ReconfigDisabled),
             Request::Reconfig(request) => {
                 match self.standing(view, origin, write.session) {
-                    Standing::Global | Standing::Local => {}
+                    Standing::Global | Standing::Local | Standing::LocalElsewhere => {}
                     Standing::Expired => return Err(ErrorCode::SessionExpired),
                     Standing::Moved => return Err(ErrorCode::SessionMoved),
                 }
@@ -177,14 +177,14 @@ impl Leading {
             Err(ErrorCode::SessionMoved) => return Standing::Moved,
             Err(_) => {}
         }
-        let is_local = match origin {
-            Origin::Here => view.locals.has(session),
-            Origin::Learner { .. } => view.locals.are_enabled() && session.issuer() != self.this,
-        };
-        if is_local {
-            Standing::Local
-        } else {
-            Standing::Expired
+        match origin {
+            Origin::Here if view.locals.has(session) => Standing::Local,
+            Origin::Learner { .. }
+                if view.locals.are_enabled() && session.issuer() != self.this =>
+            {
+                Standing::LocalElsewhere
+            }
+            _ => Standing::Expired,
         }
     }
 

@@ -30,6 +30,8 @@ pub enum Standing {
     Global,
     /// It may write, but own no ephemerals.
     Local,
+    /// The same, at another member, which knows better than this one why it may not own any.
+    LocalElsewhere,
     /// It is gone, or closing.
     Expired,
     /// It belongs to another member by now.
@@ -307,7 +309,7 @@ impl<'a> Preparation<'a> {
 
     fn require_session(&self) -> Result<(), ErrorCode> {
         match self.ctx.session {
-            Standing::Global | Standing::Local => Ok(()),
+            Standing::Global | Standing::Local | Standing::LocalElsewhere => Ok(()),
             Standing::Expired => Err(ErrorCode::SessionExpired),
             Standing::Moved => Err(ErrorCode::SessionMoved),
         }

@@ -100,10 +100,11 @@ impl Preparation<'_> {
             return Err(ErrorCode::BadArguments);
         }
         self.require_session()?;
-        if mode.is_ephemeral() && self.ctx.session == Standing::Local {
-            return Err(ErrorCode::EphemeralOnLocalSession);
+        match self.ctx.session {
+            Standing::Local if mode.is_ephemeral() => Err(ErrorCode::EphemeralOnLocalSession),
+            Standing::LocalElsewhere if mode.is_ephemeral() => Err(ErrorCode::SessionExpired),
+            _ => Ok(mode),
         }
-        Ok(mode)
     }
 
     fn create_any(&mut self, wanted: &Wanted<'_>) -> Result<Created, ErrorCode> {

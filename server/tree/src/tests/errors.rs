@@ -168,6 +168,8 @@ fn sessions_are_checked_before_paths() {
         ephemeral("/x"),
         ErrorCode::EphemeralOnLocalSession,
     );
+    leader.standing = Standing::LocalElsewhere;
+    refused(&mut leader, ephemeral("/x"), ErrorCode::SessionExpired);
     assert_eq!(leader.done(S, persistent("/x")), 0);
     leader.standing = Standing::Expired;
     assert_eq!(leader.done(S, Request::CloseSession(())), 0);
