@@ -156,7 +156,13 @@ fn peers(
         connect_timeout,
         packet: (config.limits.frame * 2).max(PACKET),
     };
-    let links = Links::new(runtime.clone(), inbox.clone(), settings, snapshots);
+    let links = Links::new(
+        runtime.clone(),
+        inbox.clone(),
+        directory.clone(),
+        settings,
+        snapshots,
+    );
     (election, links)
 }
 

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use wire::{PeerId, Record};
 use zab::{Channel, Input};
 
 use crate::inbox::{Inbox, Work};
-use crate::peers::directory::{Directory, connect};
+use crate::peers::directory::Directory;
 use crate::vital;
 
 /// How long a peer may take to say hello.
@@ -110,7 +111,7 @@ impl Election {
                 Ok((stream, from)) => {
                     let election = self.clone();
                     vital::task(&self.runtime, "election hello", async move {
-                        if let Err(error) = election.welcome(stream).await {
+                        if let Err(error) = election.welcome(stream, from.ip()).await {
                             tracing::warn!(%from, %error, "election connection refused");
                         }
                     });
@@ -163,8 +164,9 @@ impl Election {
         if addresses.is_empty() {
             addresses = advertised;
         }
-        let mut stream = connect(&addresses, self.connect_timeout).await?;
-        let own = self.directory.election_addresses(self.id);
+        let directory = &self.directory;
+        let mut stream = directory.connect(&addresses, self.connect_timeout).await?;
+        let own = directory.election_addresses(self.id);
         let hello = Hello {
             peer: self.id,
             addresses: own.iter().map(ToString::to_string).collect(),
@@ -178,7 +180,7 @@ impl Election {
         Ok(Some(stream))
     }
 
-    async fn welcome(self: &Arc<Self>, mut stream: TcpStream) -> io::Result<()> {
+    async fn welcome(self: &Arc<Self>, mut stream: TcpStream, from: IpAddr) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let hello = tokio::time::timeout(HELLO_TIMEOUT, read_hello(&mut stream))
             .await
@@ -190,6 +192,7 @@ impl Election {
             )));
         }
         let peer = self.meet(&hello)?;
+        self.directory.saw(peer, from);
         if peer > self.id {
             self.adopt(peer, stream);
             return Ok(());

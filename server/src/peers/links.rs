@@ -19,7 +19,7 @@ use wire::quorum::{Packet, PacketDecoder, packet};
 use zab::{Input, LinkId};
 
 use crate::inbox::{Inbox, Work};
-use crate::peers::directory::connect;
+use crate::peers::directory::Directory;
 use crate::peers::link_queue::{LinkQueue, Outgoing, Piece};
 use crate::peers::staging::{Staged, Staging};
 use crate::vital;
@@ -36,6 +36,7 @@ const LINKS: usize = 256;
 pub(crate) struct Links {
     runtime: Handle,
     inbox: Arc<Inbox>,
+    directory: Arc<Directory>,
     settings: LinkSettings,
     snapshots: Snapshots<RealDisk>,
     staged: Staged,
@@ -60,12 +61,14 @@ impl Links {
     pub(crate) fn new(
         runtime: Handle,
         inbox: Arc<Inbox>,
+        directory: Arc<Directory>,
         settings: LinkSettings,
         snapshots: Snapshots<RealDisk>,
     ) -> Arc<Self> {
         Arc::new(Self {
             runtime,
             inbox,
+            directory,
             settings,
             snapshots,
             staged: Staged::default(),
@@ -152,7 +155,8 @@ impl Links {
     async fn reach(&self, addresses: &[Address]) -> io::Result<TcpStream> {
         let mut pauses = DIAL_PAUSES.iter();
         loop {
-            match connect(addresses, self.settings.connect_timeout).await {
+            let limit = self.settings.connect_timeout;
+            match self.directory.connect(addresses, limit).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => match pauses.next() {
                     Some(pause) => tokio::time::sleep(Duration::from_millis(*pause)).await,
