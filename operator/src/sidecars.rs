@@ -21,7 +21,9 @@ use tracing::debug;
 
 use crate::platform::Endpoint;
 
-/// Longest wait for a sidecar. All are asked at once, and those that answered count.
+/// Longest wait for a sidecar. All are asked at once, and those that answered count. A question
+/// that was not answered is asked once more: a machine under load must not look like a member
+/// that is down. Both together stay below the age at which the other answers are stale.
 const ANSWER_WITHIN: Duration = Duration::from_secs(2);
 
 /// Whoever can ask sidecars and give them orders.
@@ -133,6 +135,13 @@ impl Sidecars {
 
     async fn status(&self, endpoint: &Endpoint) -> Result<SidecarStatus, SidecarError> {
         self.known.learn(endpoint);
+        match self.ask(endpoint).await {
+            Err(SidecarError::Http(error)) if error.is_timeout() => self.ask(endpoint).await,
+            answer => answer,
+        }
+    }
+
+    async fn ask(&self, endpoint: &Endpoint) -> Result<SidecarStatus, SidecarError> {
         let response = self.client().get(url(endpoint, STATUS_PATH)).send().await?;
         Ok(response.error_for_status()?.json().await?)
     }

@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod chart;
+mod fleet;
 mod hostile;
 mod kubernetes;
 mod limits;
