@@ -109,22 +109,22 @@ fn a_client_that_does_not_take_its_events_is_closed_before_they_fill_the_memory(
     let path = format!("/{}", "x".repeat(100_000));
     assert_eq!(error(&mut client, create(&path, 0))?, 0);
     // What the member keeps of its log in memory is there before anything is measured.
-    let before = write(&mut client, &server, &path, 350)?;
+    let before = write(&mut client, &server, &path, 500)?;
     let mut slow = connect(&server)?;
     let watch = AddWatchRequest {
         path: "/".to_owned(),
         mode: 1,
     };
     assert_eq!(error(&mut slow, Request::AddWatch(watch))?, 0);
-    let greatest = write(&mut client, &server, &path, 800)?;
+    let greatest = write(&mut client, &server, &path, 1200)?;
     let grown = greatest.saturating_sub(before) >> 20;
-    ensure!(grown < 100, "{grown} MiB more for 80 MB of events");
+    ensure!(grown < 100, "{grown} MiB more for 120 MB of events");
     ensure!(grown > 10, "nothing waited for the client");
     let mut events = 0;
     while let Ok(Frame::Event(..)) = slow.receive() {
         events += 1;
     }
-    ensure!(events < 780, "{events} of 800 events came");
+    ensure!(events < 1000, "{events} of 1200 events came");
     assert_eq!(error(&mut client, exists(&path))?, 0);
     Ok(())
 }
