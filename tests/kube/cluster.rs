@@ -184,7 +184,8 @@ impl Cluster {
             &self.programs.get(scheduler),
             control::scheduler(addresses),
         )?;
-        let this = std::env::current_exe().context("this program")?;
+        // Not by its name: what is there may have been built anew since.
+        let this = PathBuf::from(format!("/proc/{}/exe", std::process::id()));
         let provision = vec!["--provision".to_owned(), folder.display().to_string()];
         start("volumes", &this, provision)?;
         for image in images.all() {

@@ -163,9 +163,13 @@ async fn build(release: bool) -> anyhow::Result<PathBuf> {
         "ferrokeeper-sidecar",
     ]);
     cargo.args(["-p", "ferrokeeper-operator"]);
-    if release {
-        cargo.arg("--release");
-    }
+    // With this package beside them dependencies are those that the other tests use, too: nothing
+    // is compiled twice.
+    cargo.args(if release {
+        &["--release"][..]
+    } else {
+        &["-p", "tests", "--bins"]
+    });
     output(&mut cargo).await.context("build our binaries")?;
     let this = std::env::current_exe().context("this program")?;
     let target = this
