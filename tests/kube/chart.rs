@@ -7,11 +7,15 @@ use anyhow::{Context, ensure};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
+use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{Api, PostParams};
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::programs::output;
 use crate::stage::Stage;
+
+const RBAC: &str = "rbac.authorization.k8s.io";
 
 /// How long an API server may take to act on a changed role.
 const HEARD_WITHIN: Duration = Duration::from_secs(20);
@@ -143,28 +147,64 @@ pub(crate) async fn grants_the_least(stage: &Stage<'_>) -> anyhow::Result<()> {
         ("list", "pods", "default", false),
         ("create", "secrets", "default", false),
     ];
-    let mut wrong = Vec::new();
-    for (verb, what, namespace, granted) in questions {
-        // An API server hears of new roles a moment later.
-        let answer = stage.until("the answer", HEARD_WITHIN, async || {
-            let said = may(stage, &account, verb, what, namespace).await?;
-            Ok(if said == granted { Ok(()) } else { Err(said) })
-        });
-        if answer.await.is_err() {
-            wrong.push(format!("{verb} {what} in {namespace}: {}", !granted));
-        }
-    }
+    let wrong = wrongly_answered(stage, &account, &questions).await;
     let mut uninstall = stage.cluster.tool("helm");
     output(uninstall.args(["uninstall", "keeper", "--namespace", here])).await?;
     ensure!(wrong.is_empty(), "the operator's rights: {wrong:#?}");
     Ok(())
 }
 
-/// Whether an account may do `verb` to `what`: `group/resource/name`, but for the core group's
+/// Who may edit a namespace may have ensembles in it, and who may view it may look at them.
+pub(crate) async fn lets_users_in(stage: &Stage<'_>) -> anyhow::Result<()> {
+    stage.operator().await?;
+    let here = stage.namespace.as_str();
+    let ensembles = "ferrokeeper.io/zookeeperclusters";
+    for (role, edits) in [("view", false), ("edit", true), ("admin", true)] {
+        let user = format!("{here}-{role}");
+        let binding = json!({
+            "metadata": { "name": role },
+            "roleRef": { "apiGroup": RBAC, "kind": "ClusterRole", "name": role },
+            "subjects": [{ "apiGroup": RBAC, "kind": "User", "name": user }],
+        });
+        stage.create::<RoleBinding>(binding).await?;
+        let questions = [
+            ("list", ensembles, here, true),
+            ("create", ensembles, here, edits),
+            ("delete", ensembles, here, edits),
+            ("list", ensembles, "default", false),
+        ];
+        let wrong = wrongly_answered(stage, &user, &questions).await;
+        ensure!(wrong.is_empty(), "who may {role}: {wrong:#?}");
+    }
+    Ok(())
+}
+
+/// Those of the questions (verb, what, namespace, whether it is to be granted) that the API
+/// server goes on answering otherwise.
+async fn wrongly_answered(
+    stage: &Stage<'_>,
+    user: &str,
+    questions: &[(&str, &str, &str, bool)],
+) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for &(verb, what, namespace, granted) in questions {
+        // An API server hears of new roles a moment later.
+        let answer = stage.until("the answer", HEARD_WITHIN, async || {
+            let said = may(stage, user, verb, what, namespace).await?;
+            Ok(if said == granted { Ok(()) } else { Err(said) })
+        });
+        if answer.await.is_err() {
+            wrong.push(format!("{verb} {what} in {namespace}: {}", !granted));
+        }
+    }
+    wrong
+}
+
+/// Whether a user may do `verb` to `what`: `group/resource/name`, but for the core group's
 /// empty name and where any name is meant.
 async fn may(
     stage: &Stage<'_>,
-    account: &str,
+    user: &str,
     verb: &str,
     what: &str,
     namespace: &str,
@@ -185,7 +225,7 @@ async fn may(
     };
     let review = SubjectAccessReview {
         spec: SubjectAccessReviewSpec {
-            user: Some(account.to_owned()),
+            user: Some(user.to_owned()),
             resource_attributes: Some(attributes),
             ..SubjectAccessReviewSpec::default()
         },

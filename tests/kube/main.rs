@@ -91,6 +91,7 @@ const SCENARIOS: &[Scenario] = &[
     scenario!("chart_renders", chart::renders),
     scenario!("chart_refuses", chart::refuses),
     scenario!("chart_grants_the_least", chart::grants_the_least),
+    scenario!("chart_lets_users_in", chart::lets_users_in),
     scenario!("script_of_kubernetes", script::holds),
     scenario!("install_and_use", product::first::install_and_use),
     scenario!("leader_lost_under_load", product::losses::leader_under_load),
