@@ -114,7 +114,7 @@ impl Pair {
     /// Asks one request, or moves a session. Tells how the answers differ, if they do.
     fn step(&mut self, step: u64, tally: &mut Tally) -> anyhow::Result<Option<String>> {
         let client = self.random.below(SESSIONS as u64) as usize;
-        if self.random.below(150) == 0 {
+        if self.random.below(40) == 0 {
             let place = self.random.below(3) as usize;
             self.apache.reconnect(client, place)?;
             self.ours.reconnect(client, place)?;

@@ -237,6 +237,8 @@ fn apache(jars: &Path, config: &Path) -> Command {
     let mut command = Command::new("java");
     command
         .args(["-Xmx1g", "-Dorg.slf4j.simpleLogger.showDateTime=true"])
+        // Not read from zoo.cfg: containers are collected when a test says so, which is never.
+        .arg("-Dznode.container.checkIntervalMs=86400000")
         // How a learner was brought up to date is said at this level only.
         .arg("-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.quorum.LearnerHandler=debug")
         .arg("-cp")

@@ -87,10 +87,14 @@ impl Random {
     }
 
     fn path(&mut self) -> String {
-        if self.below(20) == 0 {
+        if self.below(12) == 0 {
             return self.pick(ODD_PATHS).to_owned();
         }
-        let depth = 1 + self.below(3);
+        // Now and then one whose parents are seldom there.
+        let depth = match self.below(10) {
+            0 => 4,
+            _ => 1 + self.below(3),
+        };
         (0..depth).fold(String::new(), |path, _| {
             path + "/" + self.pick(&["a", "b", "c"])
         })
@@ -240,7 +244,8 @@ impl Random {
             }
             31..=36 => self.watch(),
             37 => Request::WhoAmI(()),
-            38 => Request::CloseSession(()),
+            // Seldom, so that sessions have ephemerals and a past.
+            38 if self.below(4) == 0 => Request::CloseSession(()),
             _ => self.read(),
         }
     }
