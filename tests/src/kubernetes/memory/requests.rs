@@ -51,7 +51,6 @@ impl Asked {
         let mut body = if body.is_empty() {
             Value::Null
         } else {
-            // YAML is a superset of JSON, and what an apply may be written in.
             serde_json::from_slice(body).map_err(|e| Failure::bad_request(e.to_string()))?
         };
         if route.kind == &NEW_EVENT {

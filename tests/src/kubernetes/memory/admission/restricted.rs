@@ -31,18 +31,7 @@ fn broken(pod: &Value) -> Vec<String> {
         .iter()
         .flat_map(|list| pod.list(list))
         .collect();
-    let those = |breaks: &dyn Fn(&Value) -> bool| -> Option<String> {
-        let names: Vec<_> = containers
-            .iter()
-            .filter(|container| breaks(container))
-            .map(|container| format!("\"{}\"", container.text("/name")))
-            .collect();
-        match names.as_slice() {
-            [] => None,
-            [one] => Some(format!("container {one}")),
-            many => Some(format!("containers {}", many.join(", "))),
-        }
-    };
+    let those = |breaks: &dyn Fn(&Value) -> bool| named(&containers, breaks);
     let of_pod = |pointer: &str| pod.pointer(&format!("/spec/securityContext{pointer}"));
     let own = |container: &Value, pointer: &str| {
         container
@@ -99,4 +88,18 @@ fn broken(pod: &Value) -> Vec<String> {
         ));
     }
     broken
+}
+
+/// `container "a"`, `containers "a", "b"`: those that break a rule.
+fn named(containers: &[&Value], breaks: &dyn Fn(&Value) -> bool) -> Option<String> {
+    let names: Vec<_> = containers
+        .iter()
+        .filter(|container| breaks(container))
+        .map(|container| format!("\"{}\"", container.text("/name")))
+        .collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("container {one}")),
+        many => Some(format!("containers {}", many.join(", "))),
+    }
 }
