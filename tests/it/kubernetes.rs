@@ -2,6 +2,7 @@
 //! Kubernetes is one.
 
 mod birth;
+mod changes;
 mod conflicts;
 mod life;
 mod memory;
