@@ -214,8 +214,12 @@ fn variants(name: &str) -> anyhow::Result<Vec<String>> {
         .and_then(|(_, rest)| rest.split_once("\n}"))
         .with_context(|| format!("no enum {name}"))?
         .0;
-    let variant = |line: &str| line.trim().strip_suffix(',').map(str::to_owned);
-    Ok(body.lines().filter_map(variant).collect())
+    let code = body
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.starts_with("//"));
+    let variant = |line: &str| line.strip_suffix(',').map(str::to_owned);
+    Ok(code.filter_map(variant).collect())
 }
 
 #[test]
