@@ -2,8 +2,8 @@
 //!
 //! Start in [`steward`], which holds everything that is known; [`decide`] is the boot decision,
 //! a pure function. [`link`] is the Unix socket that the server dials, [`ports`] are the HTTP
-//! ports, [`journal`] is what is kept on the member's volume, [`provision`] is what a server finds
-//! when it starts.
+//! ports, [`journal`] is what is kept on the member's volume, [`mod@provision`] is what a server
+//! finds when it starts.
 //!
 //! Invariants:
 //! - the highest term ever seen is on the volume before an order under it is carried out, and no

@@ -1,6 +1,6 @@
 //! `ferrokeeper cli`: a shell for znodes, with the commands and answers of zkCli.
 //!
-//! Start with [`run`]. A [`session`] is kept by a thread of its own, which also prints events;
+//! Start with [`run`]. A `session` is kept by a thread of its own, which also prints events;
 //! `commands` turns words into requests and answers, `output` prints them, as zkCli does or as
 //! JSON; `line` takes a line apart; `editor` is what a person types into.
 //!
