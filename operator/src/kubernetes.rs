@@ -218,9 +218,6 @@ impl Platform for Kubernetes {
         seen: &mut Seen<World>,
         status: ZooKeeperClusterStatus,
     ) -> Result<(), PlatformError> {
-        if seen.resource.status.as_ref() == Some(&status) {
-            return Ok(());
-        }
         let name = &self.ensemble.names.name;
         let what = format!("ZooKeeperCluster {name}");
         let mut next = seen.resource.clone();

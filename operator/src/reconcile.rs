@@ -103,7 +103,9 @@ impl Leadership {
         if let Some(seen) = planned.superseded {
             return Err(PassError::Superseded { seen });
         }
-        platform.write_status(seen, planned.status.clone()).await?;
+        if seen.resource.status.as_ref() != Some(&planned.status) {
+            platform.write_status(seen, planned.status.clone()).await?;
+        }
         if planned.status.term > before.term {
             info!(term = %planned.status.term, "this operator leads");
             self.term = Some(planned.status.term);

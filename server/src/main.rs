@@ -5,6 +5,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use ferrokeeper::commands::{Arguments, run};
 
-fn main() -> anyhow::Result<ExitCode> {
-    run(Arguments::parse())
+fn main() -> ExitCode {
+    run(Arguments::parse()).unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
 }

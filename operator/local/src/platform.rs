@@ -98,9 +98,6 @@ impl Platform for Local {
         seen: &mut Seen<World>,
         status: ZooKeeperClusterStatus,
     ) -> Result<(), PlatformError> {
-        if seen.resource.status.as_ref() == Some(&status) {
-            return Ok(());
-        }
         let version = seen
             .resource
             .metadata
