@@ -141,6 +141,7 @@ fn read(config: &Config, paths: &Paths) -> Result<(Store<RealDisk>, Recovered, L
     let options = txnlog::Options {
         pre_alloc: config.storage.preallocate,
         trust_empty: config.storage.trust_empty,
+        snapshot_compression: config.storage.compression,
         ..txnlog::Options::default()
     };
     let (mut store, recovered) = Store::open(RealDisk, paths, options)?;

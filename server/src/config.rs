@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 
 use member::LocalSessions;
 use tree::acl::Schemes;
+use txnlog::Compression;
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig};
 
@@ -207,6 +208,8 @@ pub struct Storage {
     pub digest: bool,
     /// Whether snapshots end with the last zxid (`serializeLastProcessedZxid.enabled`).
     pub last_zxid_in_snapshot: bool,
+    /// How snapshots are compressed (`snapshot.compression.method`).
+    pub compression: Compression,
     /// Whether a log without a snapshot is believed (`snapshot.trust.empty`).
     pub trust_empty: bool,
     /// Whether a member with an empty disk may vote (`db.autocreate`).

@@ -19,18 +19,31 @@ const LOAD: Shape = Shape {
 
 /// Apache is killed under load, so that its snapshot is fuzzy; ours starts on what is left.
 pub(crate) fn apache_on_ours(setting: &Setting) -> anyhow::Result<()> {
-    moved(setting, Make::Apache, Make::Ferrokeeper)
+    moved(setting, Make::Apache, Make::Ferrokeeper, "")
 }
 
 /// The other way round.
 pub(crate) fn ours_on_apache(setting: &Setting) -> anyhow::Result<()> {
-    moved(setting, Make::Ferrokeeper, Make::Apache)
+    moved(setting, Make::Ferrokeeper, Make::Apache, "")
+}
+
+/// Apache starts on our snapshots in each compression.
+pub(crate) fn compressed_on_apache(setting: &Setting) -> anyhow::Result<()> {
+    for method in ["gz", "snappy"] {
+        let setting = setting.within(&setting.folder.join(method));
+        moved(&setting, Make::Ferrokeeper, Make::Apache, method).context(method)?;
+    }
+    Ok(())
 }
 
 /// One member, killed under load, is copied; the copy runs on the other make, the original on its
 /// own again. Both must show the same tree.
-fn moved(setting: &Setting, from: Make, to: Make) -> anyhow::Result<()> {
-    let settings = "snapCount=400\nstandaloneEnabled=false\nextendedTypesEnabled=true";
+fn moved(setting: &Setting, from: Make, to: Make, compression: &str) -> anyhow::Result<()> {
+    let settings = format!(
+        "snapCount=400\nstandaloneEnabled=false\nextendedTypesEnabled=true\n\
+         snapshot.compression.method={compression}"
+    );
+    let settings = settings.as_str();
     let mut original = Ensemble::new(
         &setting.programs,
         &setting.folder.join("original"),
@@ -56,6 +69,9 @@ fn moved(setting: &Setting, from: Make, to: Make) -> anyhow::Result<()> {
         settings,
     )?;
     copy_data(&original.member(1).folder, &copy.member(1).folder)?;
+    if !compression.is_empty() {
+        only_compressed(&copy.member(1).folder, compression)?;
+    }
     original.start(1)?;
     original.leader(LIMIT)?;
     copy.start(1)?;
@@ -134,7 +150,29 @@ fn copy_data(from: &std::path::Path, to: &std::path::Path) -> anyhow::Result<()>
     Ok(())
 }
 
+/// Removes the snapshots that are not compressed, of which at least one is left out.
+fn only_compressed(folder: &std::path::Path, ending: &str) -> anyhow::Result<()> {
+    let files = std::fs::read_dir(folder.join("version-2")).context("list the data")?;
+    let mut compressed = 0;
+    for file in files {
+        let path = file.context("list the data")?.path();
+        if !path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b"snapshot."))
+        {
+            continue;
+        }
+        if path.extension().is_some_and(|given| given == ending) {
+            compressed += 1;
+        } else {
+            std::fs::remove_file(&path).context("remove a plain snapshot")?;
+        }
+    }
+    ensure!(compressed > 0, "no snapshot.*.{ending} was written");
+    Ok(())
+}
+
 /// The yardstick: what must hold between two genuine servers.
 pub(crate) fn apache_on_apache(setting: &Setting) -> anyhow::Result<()> {
-    moved(setting, Make::Apache, Make::Apache)
+    moved(setting, Make::Apache, Make::Apache, "")
 }

@@ -72,6 +72,10 @@ const SCENARIOS: &[Scenario] = &[
     ("apache_files_start_on_apache", files::apache_on_apache),
     ("apache_files_start_on_ours", files::apache_on_ours),
     ("our_files_start_on_apache", files::ours_on_apache),
+    (
+        "our_compressed_files_start_on_apache",
+        files::compressed_on_apache,
+    ),
     ("kazoo_recipes_while_the_leader_dies", kazoo::recipes),
 ];
 

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use tree::{Loader, Tree};
 use txnlog::crashing::CrashingDisk;
 use txnlog::{
-    Disk, OpenError, Options, Paths, Refusal, Rejected, Replay, SnapshotWriter, StagedSnapshot,
-    Store, Trailer, TruncateError,
+    Compression, Disk, OpenError, Options, Paths, Refusal, Rejected, Replay, SnapshotWriter,
+    StagedSnapshot, Store, Trailer, TruncateError,
 };
 use wire::config::EnsembleConfig;
 use wire::snapshot::{Piece, PieceDecoder, ZxidDigest};
@@ -25,6 +25,7 @@ const OPTIONS: Options = Options {
     pre_alloc: 16 * 1024,
     trust_empty: false,
     snapshot_sync_every: 4 * 1024,
+    snapshot_compression: Compression::None,
 };
 
 /// The data of a running member.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use member::LocalSessions;
 use tree::acl::{Schemes, UnknownHash};
+use txnlog::Compression;
 use wire::PeerId;
 use wire::config::{Address, EnsembleConfig, Member, MemberKind};
 
@@ -475,6 +476,7 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
         last_zxid_in_snapshot: settings
             .flag("serializeLastProcessedZxid.enabled")?
             .unwrap_or(true),
+        compression: compression(settings),
         trust_empty: settings.flag("snapshot.trust.empty")?.unwrap_or(false),
         autocreate: settings.flag("db.autocreate")?.unwrap_or(true),
         slow_sync: settings
@@ -502,6 +504,25 @@ fn retain(settings: &mut Settings<'_>) -> Result<usize, ConfigError> {
         settings.warn(&property, "at least 3 snapshots are kept");
     }
     Ok(given.max(3))
+}
+
+/// Any other word means none, as in Apache.
+fn compression(settings: &mut Settings<'_>) -> Compression {
+    let Some(property) = settings.take("snapshot.compression.method") else {
+        return Compression::None;
+    };
+    match property.value.as_str() {
+        "gz" => Compression::Gzip,
+        "snappy" => Compression::Snappy,
+        "" => Compression::None,
+        _ => {
+            settings.warn(
+                &property,
+                "is neither gz nor snappy: snapshots are not compressed",
+            );
+            Compression::None
+        }
+    }
 }
 
 fn election(settings: &mut Settings<'_>) -> Result<Election, ConfigError> {

@@ -318,10 +318,10 @@ const STORAGE: &[Key] = &[
         "yes,true",
         "nothing is acknowledged that is not on the disk",
     ),
-    always(
+    does(
         "snapshot.compression.method",
         "",
-        "snapshots are written plain; compressed ones are read",
+        "how snapshots are compressed: gz or snappy",
     ),
     always(
         "txnLogSizeLimitInKb",

@@ -119,8 +119,8 @@ impl LogName {
     }
 }
 
-pub(crate) fn snapshot_path(dir: &Path, zxid: Zxid) -> PathBuf {
-    dir.join(format!("{SNAPSHOT}{:x}", zxid.0))
+pub(crate) fn snapshot_path(dir: &Path, zxid: Zxid, compression: Compression) -> PathBuf {
+    dir.join(format!("{SNAPSHOT}{:x}{compression}", zxid.0))
 }
 
 const SNAPSHOT: &str = "snapshot.";

@@ -11,7 +11,7 @@ use wire::Zxid;
 
 use crate::disk::{Disk, DiskFile, read_small, remove_durably, replace_small};
 use crate::error::ReadError;
-use crate::names::snapshot_path;
+use crate::names::{Compression, snapshot_path};
 use crate::segment::LogFile;
 use crate::tail::Tail;
 use crate::{reader, snapshot};
@@ -133,7 +133,7 @@ fn truncate<D: Disk>(disk: &D, dirs: Dirs<'_>, to: Zxid) -> Result<(), PendingEr
 
 fn install<D: Disk>(disk: &D, dirs: Dirs<'_>, zxid: Zxid) -> Result<(), PendingError> {
     let staged = snapshot::staged_path(dirs.snapshots, zxid);
-    let installed = snapshot_path(dirs.snapshots, zxid);
+    let installed = snapshot_path(dirs.snapshots, zxid, Compression::None);
     match disk.rename(&staged, &installed) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -22,6 +22,7 @@ pub use writer::{SnapshotWriter, StagedSnapshot};
 use crate::disk::{Disk, DiskFile};
 use crate::error::{SnapshotReadError, SnapshotWriteError};
 use crate::names::{Compression, SnapshotFile};
+use crate::store::Options;
 
 /// The sections behind a snapshot's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -39,15 +40,17 @@ pub struct Snapshots<D> {
     disk: D,
     dir: PathBuf,
     sync_every: u64,
+    compression: Compression,
     fence: Fence,
 }
 
 impl<D: Disk> Snapshots<D> {
-    pub(crate) fn new(disk: D, dir: PathBuf, sync_every: u64) -> Self {
+    pub(crate) fn new(disk: D, dir: PathBuf, options: &Options) -> Self {
         Self {
             disk,
             dir,
-            sync_every,
+            sync_every: options.snapshot_sync_every,
+            compression: options.snapshot_compression,
             fence: Fence::default(),
         }
     }
@@ -66,16 +69,17 @@ impl<D: Disk> Snapshots<D> {
     /// # Errors
     /// If the file cannot be made.
     pub fn begin(&self, zxid: Zxid) -> Result<SnapshotWriter<D>, SnapshotWriteError> {
-        SnapshotWriter::begin(self, zxid, "writing")
+        SnapshotWriter::begin(self, zxid, "writing", self.compression)
     }
 
     /// Begins a snapshot received from a leader, which takes effect only by
-    /// [`Store::install_snapshot`](crate::Store::install_snapshot).
+    /// [`Store::install_snapshot`](crate::Store::install_snapshot). It is not compressed: a
+    /// learner has to be up to date soon.
     ///
     /// # Errors
     /// If the file cannot be made.
     pub fn begin_staged(&self, zxid: Zxid) -> Result<SnapshotWriter<D>, SnapshotWriteError> {
-        SnapshotWriter::begin(self, zxid, STAGING)
+        SnapshotWriter::begin(self, zxid, STAGING, Compression::None)
     }
 
     /// Opens a snapshot for reading.

@@ -10,7 +10,7 @@ use wire::{Epoch, Zxid};
 use crate::appender::{Amount, Appender, fatal};
 use crate::disk::Disk;
 use crate::error::{AppendError, OpenError, ReadError, TruncateError};
-use crate::names::{Paths, SnapshotFile};
+use crate::names::{Compression, Paths, SnapshotFile};
 use crate::pending::{Dirs, Pending, PendingError};
 use crate::reader::{self, LogReader};
 use crate::recovery::{self, Recovered};
@@ -29,6 +29,8 @@ pub struct Options {
     pub trust_empty: bool,
     /// A snapshot is synced whenever this many bytes are written.
     pub snapshot_sync_every: u64,
+    /// How this member's own snapshots are compressed (`snapshot.compression.method`).
+    pub snapshot_compression: Compression,
 }
 
 impl Default for Options {
@@ -37,6 +39,7 @@ impl Default for Options {
             pre_alloc: 64 * 1024 * 1024,
             trust_empty: false,
             snapshot_sync_every: 4 * 1024 * 1024,
+            snapshot_compression: Compression::None,
         }
     }
 }
@@ -71,11 +74,7 @@ impl<D: Disk> Store<D> {
         let recovered = recovery::recover(&disk, paths)?;
         let snapshot_dir = paths.snapshots();
         let log_dir = paths.logs();
-        let snapshots = Snapshots::new(
-            disk.clone(),
-            snapshot_dir.clone(),
-            options.snapshot_sync_every,
-        );
+        let snapshots = Snapshots::new(disk.clone(), snapshot_dir.clone(), &options);
         let mut appender = Appender::new(disk.clone(), log_dir.clone(), options.pre_alloc);
         appender.restart_after(recovered.last_zxid, Amount::default());
         let store = Self {

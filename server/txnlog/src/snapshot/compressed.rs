@@ -1,6 +1,6 @@
-//! The content of a snapshot file, whatever it is compressed with.
+//! The content of a snapshot file, whatever it is compressed with, and how it is compressed.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 
 use crate::disk::{Disk, DiskFile};
 use crate::names::{Compression, SnapshotFile};
@@ -102,8 +102,82 @@ impl<R: Read> Read for SnappyJava<R> {
     }
 }
 
+/// Makes a file's bytes of its content, piece by piece.
+pub(super) enum Compressor {
+    None,
+    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    /// What does not fill a block yet.
+    Snappy(Vec<u8>),
+}
+
+impl Compressor {
+    /// With what the file starts.
+    pub(super) fn begin(compression: Compression) -> (Self, Vec<u8>) {
+        match compression {
+            Compression::None => (Self::None, Vec::new()),
+            Compression::Gzip => {
+                let encoder =
+                    flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+                (Self::Gzip(encoder), Vec::new())
+            }
+            Compression::Snappy => {
+                let versions = [WRITER_VERSION, COMPATIBLE_VERSION].map(u32::to_be_bytes);
+                let header = [MAGIC, versions.as_flattened()].concat();
+                (Self::Snappy(Vec::with_capacity(BLOCK)), header)
+            }
+        }
+    }
+
+    /// Takes `content`, and leaves in its place what comes next in the file.
+    pub(super) fn compress(&mut self, content: &mut Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::None => {}
+            Self::Gzip(encoder) => {
+                encoder.write_all(content)?;
+                content.clear();
+                content.append(encoder.get_mut());
+            }
+            Self::Snappy(rest) => {
+                rest.append(content);
+                let whole = rest.len() - rest.len() % BLOCK;
+                for block in rest[..whole].chunks(BLOCK) {
+                    snappy_block(block, content)?;
+                }
+                rest.drain(..whole);
+            }
+        }
+        Ok(())
+    }
+
+    /// What is left for the file's end.
+    pub(super) fn end(self) -> io::Result<Vec<u8>> {
+        let mut last = Vec::new();
+        match self {
+            Self::None => {}
+            Self::Gzip(encoder) => last = encoder.finish()?,
+            Self::Snappy(rest) if rest.is_empty() => {}
+            Self::Snappy(rest) => snappy_block(&rest, &mut last)?,
+        }
+        Ok(last)
+    }
+}
+
+fn snappy_block(content: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    let block = snap::raw::Encoder::new()
+        .compress_vec(content)
+        .map_err(invalid)?;
+    let length = u32::try_from(block.len()).map_err(invalid)?;
+    out.extend_from_slice(&length.to_be_bytes());
+    out.extend_from_slice(&block);
+    Ok(())
+}
+
 const MAGIC: &[u8] = b"\x82SNAPPY\0";
-/// snappy-java's blocks are 32 KiB unless configured; this bounds what a damaged length allocates.
+const WRITER_VERSION: u32 = 1;
+const COMPATIBLE_VERSION: u32 = 1;
+/// What snappy-java puts in a block unless configured.
+const BLOCK: usize = 32 * 1024;
+/// This bounds what a damaged length allocates.
 const BLOCK_MAX: usize = 64 * 1024 * 1024;
 
 fn invalid(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -9,7 +9,9 @@ use wire::{SessionId, StatPersisted};
 use super::{SnapshotReader, Trailer};
 use crate::crashing::CrashingDisk;
 use crate::tests::paths;
-use crate::{Options, SnapshotFile, Store};
+use crate::{Compression, Options, SnapshotFile, Store};
+
+const COMPRESSIONS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Snappy];
 
 fn pieces() -> impl Strategy<Value = Vec<Piece>> {
     let sessions = proptest::collection::vec((any::<i64>(), any::<i32>()), 0..5);
@@ -73,9 +75,11 @@ proptest! {
         pieces in pieces(),
         trailer in trailer(),
         cut in 1usize..200,
+        compression in proptest::sample::select(&COMPRESSIONS),
     ) {
         let disk = CrashingDisk::new();
-        let (store, _) = Store::open(disk.clone(), &paths(), Options::default()).unwrap();
+        let options = Options { snapshot_compression: compression, ..Options::default() };
+        let (store, _) = Store::open(disk.clone(), &paths(), options).unwrap();
         let mut body = Vec::new();
         for piece in &pieces {
             encode_piece(piece, &mut body);
@@ -86,6 +90,8 @@ proptest! {
         }
         let file = writer.finish(trailer).unwrap();
         disk.lose_power(cut as u64);
+        let name = format!("/data/version-2/snapshot.9{compression}");
+        prop_assert_eq!(&file.path, Path::new(&name));
         prop_assert_eq!(read(SnapshotReader::open(&disk, &file).unwrap()), (pieces, trailer));
     }
 
@@ -111,6 +117,36 @@ proptest! {
             Ok(())
         });
         prop_assert!(refused.is_err());
+    }
+}
+
+/// Several of the writer's buffers, and of snappy's blocks, with a rest.
+#[test]
+fn a_large_snapshot_is_read_back_whatever_it_is_compressed_with() {
+    let data: Bytes = (0..1_000_003u32).map(|n| (n / 7) as u8).collect();
+    let znode = Piece::Znode(ZnodeRecord {
+        path: String::new(),
+        data: Some(data.clone()),
+        acl: -1,
+        stat: StatPersisted::default(),
+    });
+    let written = [Piece::Sessions(0), Piece::Acls(0), znode, Piece::End];
+    for compression in COMPRESSIONS {
+        let disk = CrashingDisk::new();
+        let options = Options {
+            snapshot_compression: compression,
+            ..Options::default()
+        };
+        let (store, _) = Store::open(disk.clone(), &paths(), options).unwrap();
+        let mut writer = store.snapshots().begin(Zxid(9)).unwrap();
+        for piece in &written {
+            writer.write_piece(piece).unwrap();
+        }
+        let file = writer.finish(Trailer::default()).unwrap();
+        let bytes = disk.content(&file.path).unwrap().len();
+        assert_eq!(bytes < data.len() / 4, compression != Compression::None);
+        let (pieces, _) = read(SnapshotReader::open(&disk, &file).unwrap());
+        assert_eq!(pieces, written, "{compression:?}");
     }
 }
 

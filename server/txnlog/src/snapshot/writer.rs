@@ -7,6 +7,7 @@ use adler2::Adler32;
 use wire::snapshot::{Piece, encode_piece};
 use wire::{Record, Zxid};
 
+use super::compressed::Compressor;
 use super::{Fence, HEADER, SEAL_END, Snapshots, Trailer, unfinished_path};
 use crate::disk::{Disk, DiskFile};
 use crate::error::SnapshotWriteError;
@@ -22,11 +23,14 @@ pub struct SnapshotWriter<D: Disk> {
     dir: PathBuf,
     path: PathBuf,
     zxid: Zxid,
+    compression: Compression,
+    compressor: Compressor,
+    /// Content that is not compressed yet.
     buffer: Vec<u8>,
     /// How much of the buffer is in the checksum.
     summed: usize,
     sum: Adler32,
-    /// Where the buffer goes.
+    /// Where the file is continued.
     at: u64,
     synced: u64,
     sync_every: u64,
@@ -62,6 +66,7 @@ impl<D: Disk> SnapshotWriter<D> {
         snapshots: &Snapshots<D>,
         zxid: Zxid,
         kind: &str,
+        compression: Compression,
     ) -> Result<Self, SnapshotWriteError> {
         let path = unfinished_path(&snapshots.dir, kind, zxid);
         let file = match snapshots.disk.create(&path) {
@@ -71,12 +76,15 @@ impl<D: Disk> SnapshotWriter<D> {
         let mut buffer = Vec::with_capacity(BUFFER);
         HEADER.encode(&mut buffer);
         let begun_in = *snapshots.fence.lock();
-        Ok(Self {
+        let (compressor, start) = Compressor::begin(compression);
+        let mut writer = Self {
             disk: snapshots.disk.clone(),
             file,
             dir: snapshots.dir.clone(),
             path,
             zxid,
+            compression,
+            compressor,
             buffer,
             summed: 0,
             sum: Adler32::new(),
@@ -86,7 +94,9 @@ impl<D: Disk> SnapshotWriter<D> {
             fence: snapshots.fence.clone(),
             begun_in,
             kept: false,
-        })
+        };
+        writer.append(&start)?;
+        Ok(writer)
     }
 
     /// Adds bytes of the body, cut anywhere. [`Piece::End`] belongs to the body; what ends a SNAP
@@ -108,7 +118,7 @@ impl<D: Disk> SnapshotWriter<D> {
         self.flush_when_full()
     }
 
-    /// Bytes written so far.
+    /// Bytes of the file so far, and of what is not compressed yet.
     #[must_use]
     pub const fn bytes(&self) -> u64 {
         self.at + self.buffer.len() as u64
@@ -122,7 +132,7 @@ impl<D: Disk> SnapshotWriter<D> {
     /// there is no such snapshot.
     pub fn finish(mut self, trailer: Trailer) -> Result<SnapshotFile, SnapshotWriteError> {
         self.complete(trailer)?;
-        let path = snapshot_path(&self.dir, self.zxid);
+        let path = snapshot_path(&self.dir, self.zxid, self.compression);
         let fence = self.fence.clone();
         let generation = fence.lock();
         if *generation != self.begun_in {
@@ -135,7 +145,7 @@ impl<D: Disk> SnapshotWriter<D> {
         sync_dir(&self.disk, &self.dir)?;
         Ok(SnapshotFile {
             zxid: self.zxid,
-            compression: Compression::None,
+            compression: self.compression,
             path,
         })
     }
@@ -166,6 +176,9 @@ impl<D: Disk> SnapshotWriter<D> {
             self.seal();
         }
         self.flush()?;
+        let compressor = std::mem::replace(&mut self.compressor, Compressor::None);
+        let last = compressor.end().map_err(|source| self.failed(source))?;
+        self.append(&last)?;
         self.sync()
     }
 
@@ -192,12 +205,25 @@ impl<D: Disk> SnapshotWriter<D> {
 
     fn flush(&mut self) -> Result<(), SnapshotWriteError> {
         self.sum_up();
-        self.file
-            .write_at(&self.buffer, self.at)
+        let mut bytes = std::mem::take(&mut self.buffer);
+        self.compressor
+            .compress(&mut bytes)
             .map_err(|source| self.failed(source))?;
-        self.at += self.buffer.len() as u64;
-        self.buffer.clear();
+        self.append(&bytes)?;
+        bytes.clear();
+        self.buffer = bytes;
         self.summed = 0;
+        Ok(())
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<(), SnapshotWriteError> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.file
+            .write_at(bytes, self.at)
+            .map_err(|source| self.failed(source))?;
+        self.at += bytes.len() as u64;
         Ok(())
     }
 

@@ -8,12 +8,13 @@ use wire::{Epoch, Zxid};
 
 use super::{entry_of, paths, write_state, zxid};
 use crate::crashing::{CrashingDisk, Fault, Rng};
-use crate::{Options, Refusal, Rejected, Replay, SnapshotWriteError, Store, Trailer};
+use crate::{Compression, Options, Refusal, Rejected, Replay, SnapshotWriteError, Store, Trailer};
 
 const OPTIONS: Options = Options {
     pre_alloc: 6000,
     trust_empty: false,
     snapshot_sync_every: 200,
+    snapshot_compression: Compression::None,
 };
 
 /// One member's state, as the promises have it.

@@ -4,12 +4,13 @@ use wire::{Epoch, Zxid};
 
 use super::{Seen, entries, entry, entry_of, paths, write_state, zxid};
 use crate::crashing::CrashingDisk;
-use crate::{Disk, Options, Paths, RealDisk, Recovered, Store};
+use crate::{Compression, Disk, Options, Paths, RealDisk, Recovered, Store};
 
 const SMALL: Options = Options {
     pre_alloc: 4096,
     trust_empty: false,
     snapshot_sync_every: 1024,
+    snapshot_compression: Compression::None,
 };
 
 fn open<D: Disk>(disk: &D, paths: &Paths) -> (Store<D>, Recovered) {

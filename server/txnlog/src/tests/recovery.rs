@@ -6,7 +6,7 @@ use wire::{Epoch, Zxid};
 
 use super::{Seen, entries, entry, entry_of, paths, write_state, zxid};
 use crate::crashing::CrashingDisk;
-use crate::{AppendError, Cut, OpenError, Options, Recovered, Store, TruncateError};
+use crate::{AppendError, Compression, Cut, OpenError, Options, Recovered, Store, TruncateError};
 
 const LOG_1: &str = "/logs/version-2/log.100000001";
 const LOG_6: &str = "/logs/version-2/log.100000006";
@@ -17,6 +17,7 @@ const OPTIONS: Options = Options {
     pre_alloc: 2048,
     trust_empty: false,
     snapshot_sync_every: 1 << 20,
+    snapshot_compression: Compression::None,
 };
 
 fn open(disk: &CrashingDisk) -> Result<(Store<CrashingDisk>, Recovered), OpenError> {
