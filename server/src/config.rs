@@ -54,6 +54,8 @@ pub struct Config {
     pub local_sessions: LocalSessions,
     /// Clients may read while there is no quorum (`readonlymode.enabled`).
     pub read_only: bool,
+    /// Whether clients are served while this member leads (`leaderServes`).
+    pub leader_serves: bool,
     /// Connections and requests.
     pub limits: Limits,
     /// Log and snapshots.

@@ -356,6 +356,9 @@ impl MemberThread {
             self.end_reading();
             shared.set_serving(Serving::Yes);
             self.resume_all();
+            if !shared.takes_clients() {
+                self.send_away();
+            }
             self.log.push(Job::Synced);
         }
         self.state.shown = None;
@@ -373,6 +376,16 @@ impl MemberThread {
         }
         for mailbox in self.state.routes.mailboxes() {
             mailbox.wake();
+        }
+    }
+
+    /// Who connects from now on is refused; this is for who was there before.
+    fn send_away(&self) {
+        let mailboxes: Vec<_> = self.shared.connections.lock().values().cloned().collect();
+        for mailbox in mailboxes {
+            mailbox.post_now(Mail::Close(
+                "this member leads, and leaves clients to the others",
+            ));
         }
     }
 

@@ -188,6 +188,12 @@ impl Shared {
         self.leading_since.store(since, Ordering::Relaxed);
     }
 
+    /// Whether connections of clients are taken: a leader may be told to leave them to others.
+    pub(crate) fn takes_clients(&self) -> bool {
+        let serves = self.config.leader_serves || self.leading_since().is_none();
+        serves && self.serving().shows_tree()
+    }
+
     /// Whether clients that have requests under way may be read.
     pub(crate) fn has_room(&self) -> bool {
         let limit = self.config.limits.outstanding.unwrap_or(usize::MAX);

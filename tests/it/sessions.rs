@@ -208,3 +208,29 @@ fn without_a_quorum_clients_are_let_go_and_with_one_they_come_back() -> anyhow::
     assert_eq!(error(&mut client, exists("/e"))?, 0);
     Ok(())
 }
+
+#[test]
+fn a_leader_that_serves_nobody_leaves_its_clients_to_the_others() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "leaderServes=no")?;
+    let leader = ensemble.leader(START)?;
+    assert!(Connection::connect(ensemble.member(leader).client, SessionId::NONE).is_err());
+    let mut clients = Vec::new();
+    for id in (1..=3).filter(|id| *id != leader) {
+        let mut client = Connection::connect(ensemble.member(id).client, SessionId::NONE)?;
+        assert_eq!(error(&mut client, create(&format!("/{id}"), EPHEMERAL))?, 0);
+        clients.push((id, client));
+    }
+    ensemble.kill(leader)?;
+    let leader = ensemble.leader(START)?;
+    let (led, mut sent_away) = clients.swap_remove(usize::from(clients[0].0 != leader));
+    let (other, mut kept) = clients.swap_remove(0);
+    assert_eq!(led, leader);
+    sent_away.expect_end()?;
+    let mut moved = Connection::connect(ensemble.member(other).client, sent_away.session)?;
+    assert_eq!(moved.session, sent_away.session);
+    for client in [&mut moved, &mut kept] {
+        assert_eq!(error(client, exists(&format!("/{led}")))?, 0);
+    }
+    Ok(())
+}

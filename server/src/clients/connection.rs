@@ -311,7 +311,7 @@ impl Connection {
     fn greet(&mut self, frame: &bytes::Bytes, out: &mut Vec<u8>) {
         self.shared.metrics.connection_request_count.inc();
         let serving = self.shared.serving();
-        if !serving.shows_tree() {
+        if !self.shared.takes_clients() {
             self.shared
                 .metrics
                 .cnxn_closed_without_zk_server_running

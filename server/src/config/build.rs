@@ -75,6 +75,7 @@ pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError
         session_timeouts: session_timeouts(settings, tick_time)?,
         local_sessions: local_sessions(settings, standalone)?,
         read_only: may_only_read && !standalone,
+        leader_serves: settings.flag("leaderServes")?.unwrap_or(true) || standalone,
         limits: limits(settings)?,
         storage: storage(settings)?,
         election: election(settings)?,

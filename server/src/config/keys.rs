@@ -172,11 +172,7 @@ const ENSEMBLE: &[Key] = &[
         "60000",
         "greatest pause between two votes",
     ),
-    always(
-        "leaderServes",
-        "yes,true",
-        "a leader serves clients too: it costs it little here",
-    ),
+    does("leaderServes", "yes", "whether a leader serves clients too"),
     always(
         "syncEnabled",
         "true",
