@@ -216,6 +216,7 @@ fn sample(key: &str) -> &'static str {
         "electionAlg" => "3",
         "peerType" => "participant",
         "snapCount" => "1000",
+        "snapshot.compression.method" => "gz",
         "preAllocSize" | "jute.maxbuffer" => "65536",
         "clientPortAddress" | "admin.serverAddress" | "metricsProvider.httpHost" => "127.0.0.1",
         "maxSessionTimeout" => "60000",
@@ -233,7 +234,7 @@ fn has_flag(meaning: Meaning) -> bool {
     matches!(
         meaning,
         Meaning::Does {
-            default: "true" | "false" | "no",
+            default: "true" | "false" | "yes" | "no",
             ..
         }
     )
