@@ -354,6 +354,7 @@ impl MemberThread {
             self.state.hold_until = None;
             self.state.read_only_at = None;
             self.end_reading();
+            self.show_own_config();
             shared.set_serving(Serving::Yes);
             self.resume_all();
             if !shared.takes_clients() {
@@ -440,16 +441,28 @@ impl MemberThread {
     }
 
     fn keep_config(&mut self, config: EnsembleConfig) {
+        self.show_config(&config);
+        self.directory.replace(config.clone());
+        *self.shared.ensemble.write() = Arc::new(config.clone());
+        self.log.push(Job::Config(Box::new(config)));
+    }
+
+    /// Where reconfiguration is off each member shows what its own file says, whatever a leader's
+    /// snapshot brought (ZOOKEEPER-2819).
+    fn show_own_config(&self) {
+        let config = &self.shared.config;
+        if !config.access.reconfig && !config.standalone {
+            self.show_config(&config.ensemble);
+        }
+    }
+
+    fn show_config(&self, config: &EnsembleConfig) {
         let text = config.to_string();
         let mut tree = self.shared.tree.write();
         if tree.config() != text.as_bytes() {
             let time = self.shared.clock.now().wall;
             tree.set_initial_config(&text, wire::Zxid(config.version), time);
         }
-        drop(tree);
-        self.directory.replace(config.clone());
-        *self.shared.ensemble.write() = Arc::new(config.clone());
-        self.log.push(Job::Config(Box::new(config)));
     }
 
     /// The member counts from the moment that it leads, the metric from the process's start.

@@ -5,9 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use rustix::process::Signal;
+use tests::ensemble::Member;
 use tests::raw::{Connection, Frame};
 use tests::words;
-use wire::SessionId;
+use wire::client::{GetDataResponse, PathRequest};
+use wire::{Record, SessionId, Zxid};
 
 use crate::members::{START, Single, ensemble};
 use crate::sessions::{create, error, exists};
@@ -93,12 +95,31 @@ fn member_that_was_away_for_long_takes_a_snapshot() -> anyhow::Result<()> {
     let mismatches = words::metrics(ensemble.member(away).client)?;
     let mismatches = mismatches.get("zk_digest_mismatches_count").cloned();
     assert_eq!(mismatches.as_deref(), Some("0"));
+    shows_its_configuration(ensemble.member(away), &mut reader)?;
     // And after a restart too, from its own disk.
     ensemble.kill(away)?;
     ensemble.start(away)?;
     ensemble.leader(START)?;
     let mut reader = Connection::connect(ensemble.member(away).client, SessionId::NONE)?;
     assert_eq!(error(&mut reader, exists("/after99"))?, 0);
+    shows_its_configuration(ensemble.member(away), &mut reader)
+}
+
+/// `/zookeeper/config` is what the member's own file says, as on Apache where reconfiguration is
+/// off.
+fn shows_its_configuration(member: &Member, client: &mut Connection) -> anyhow::Result<()> {
+    let file = std::fs::read_to_string(member.folder.join("zoo.cfg"))?;
+    let servers = file.lines().filter(|line| line.starts_with("server."));
+    let expected: String = servers.map(|line| format!("{line}\n")).collect();
+    let request = wire::client::Request::GetData(PathRequest {
+        path: "/zookeeper/config".into(),
+        watch: false,
+    });
+    let (_, body) = client.call(request, &mut VecDeque::new())?;
+    let shown = GetDataResponse::from_bytes(&body)?;
+    let text = String::from_utf8(shown.data.unwrap_or_default().to_vec())?;
+    assert_eq!(text, format!("{expected}version=0"));
+    assert_eq!((shown.stat.version, shown.stat.mzxid), (-1, Zxid(0)));
     Ok(())
 }
 
