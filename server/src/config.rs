@@ -7,6 +7,7 @@
 
 mod build;
 pub(crate) mod keys;
+mod numbers;
 mod overrides;
 mod properties;
 mod settings;

@@ -20,8 +20,10 @@ use super::{
 
 /// Greatest id while session ids hold it in one byte and TTL znodes use the value 255.
 const MAX_ID: i64 = 254;
-/// Milliseconds beyond which no time makes sense.
-const DAY: u64 = 86_400_000;
+/// The greatest number of most of Apache's keys.
+const INT: u64 = i32::MAX as u64;
+/// That of the others.
+const LONG: u64 = i64::MAX as u64;
 /// Apache's `jute.maxbuffer`.
 const FRAME: usize = 0xf_ffff;
 
@@ -49,7 +51,7 @@ pub(super) fn settled(settings: &mut Settings<'_>) -> Result<Config, ConfigError
     let log_dir = settings
         .path("dataLogDir")?
         .unwrap_or_else(|| data_dir.clone());
-    let tick_time: u64 = settings.number("tickTime", 1..=3_600_000)?.unwrap_or(3000);
+    let tick_time: u64 = settings.number("tickTime", 1..=INT)?.unwrap_or(3000);
     let ensemble = ensemble(settings)?;
     let standalone = standalone(settings, &ensemble)?;
     let (init_limit, sync_limit) = limits_in_ticks(settings, standalone)?;
@@ -229,7 +231,7 @@ fn limits_in_ticks(
     standalone: bool,
 ) -> Result<(u64, u64), ConfigError> {
     let mut limit = |key: &'static str, default: u64| {
-        let given = settings.number(key, 1..=1_000_000)?;
+        let given = settings.number(key, 1..=INT)?;
         match given {
             Some(ticks) => Ok(ticks),
             None if standalone => Ok(default),
@@ -377,18 +379,18 @@ fn local_sessions(
 fn limits(settings: &mut Settings<'_>) -> Result<Limits, ConfigError> {
     Ok(Limits {
         connections_per_address: settings
-            .number("maxClientCnxns", 0..=1 << 24)?
+            .number("maxClientCnxns", 0..=INT as usize)?
             .unwrap_or(60),
-        connections: settings.number("maxCnxns", 0..=1 << 24)?.unwrap_or(0),
+        connections: settings.number("maxCnxns", 0..=INT as usize)?.unwrap_or(0),
         backlog: settings
             .number("clientPortListenBacklog", -1i64..=65_535)?
             .and_then(|backlog| u32::try_from(backlog).ok()),
         frame: settings
             .number("jute.maxbuffer", 1024..=1 << 30)?
             .unwrap_or(FRAME),
-        outstanding: settings.number("globalOutstandingLimit", 1..=1 << 24)?,
+        outstanding: settings.number("globalOutstandingLimit", 1..=INT as usize)?,
         sessionless: settings
-            .number("nio.sessionlessCnxnTimeout", 1..=DAY)?
+            .number("nio.sessionlessCnxnTimeout", 1..=INT)?
             .unwrap_or(10_000),
         keep_alive: settings.flag("clientTcpKeepAlive")?.unwrap_or(false),
         connecting: connecting(settings)?,
@@ -398,7 +400,7 @@ fn limits(settings: &mut Settings<'_>) -> Result<Limits, ConfigError> {
 
 fn connecting(settings: &mut Settings<'_>) -> Result<Connecting, ConfigError> {
     let mut count = |key, default: u32| {
-        Ok::<_, ConfigError>(settings.number(key, 0..=1 << 24)?.unwrap_or(default))
+        Ok::<_, ConfigError>(settings.number(key, 0..=INT as u32)?.unwrap_or(default))
     };
     let tokens = count("connection_throttle_tokens", 0)?;
     let fill_count = count("connection_throttle_fill_count", 1)?;
@@ -409,20 +411,20 @@ fn connecting(settings: &mut Settings<'_>) -> Result<Connecting, ConfigError> {
     Ok(Connecting {
         tokens,
         fill_time: settings
-            .number("connection_throttle_fill_time", 1..=DAY)?
+            .number("connection_throttle_fill_time", 1..=INT)?
             .unwrap_or(1),
         fill_count,
         freeze_time: settings
-            .number("connection_throttle_freeze_time", -1..=DAY as i64)?
+            .number("connection_throttle_freeze_time", -1..=INT as i64)?
             .unwrap_or(-1),
         drop_increase: settings
-            .number("connection_throttle_drop_increase", 0.0..=1.0)?
+            .share("connection_throttle_drop_increase")?
             .unwrap_or(0.02),
         drop_decrease: settings
-            .number("connection_throttle_drop_decrease", 0.0..=1.0)?
+            .share("connection_throttle_drop_decrease")?
             .unwrap_or(0.002),
         decrease_ratio: settings
-            .number("connection_throttle_decrease_ratio", 0.0..=1.0)?
+            .share("connection_throttle_decrease_ratio")?
             .unwrap_or(0.0),
         weights: weighted.unwrap_or(false).then_some((new, renewed, local)),
     })
@@ -432,19 +434,19 @@ fn throttle(settings: &mut Settings<'_>) -> Result<Throttle, ConfigError> {
     let large_from: Option<i64> = settings.number("largeRequestThreshold", -1..=1 << 30)?;
     Ok(Throttle {
         requests: settings
-            .number("request_throttle_max_requests", 0..=1 << 24)?
+            .number("request_throttle_max_requests", 0..=INT as usize)?
             .unwrap_or(0),
         stall: settings
-            .number("request_throttle_stall_time", 1..=DAY)?
+            .number("request_throttle_stall_time", 1..=INT)?
             .unwrap_or(100),
         wait: settings
-            .number("throttled_op_wait_time", 0..=DAY)?
+            .number("throttled_op_wait_time", 0..=INT)?
             .unwrap_or(0),
         large_from: large_from
             .filter(|bytes| *bytes > 0)
             .and_then(|bytes| usize::try_from(bytes).ok()),
         large_bytes: settings
-            .number("largeRequestMaxBytes", 1..=1 << 40)?
+            .number("largeRequestMaxBytes", 1..=INT as usize)?
             .unwrap_or(100 << 20),
     })
 }
@@ -455,9 +457,7 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
             .number("preAllocSize", 64..=1 << 30)?
             .unwrap_or(65_536u64)
             * 1024,
-        snapshot_every: settings
-            .number("snapCount", 2..=u64::MAX)?
-            .unwrap_or(100_000),
+        snapshot_every: settings.number("snapCount", 2..=INT)?.unwrap_or(100_000),
         snapshot_every_bytes: match settings.number("snapSizeLimitInKb", -1i64..=1 << 40)? {
             None => Some(4 << 30),
             Some(kib) => u64::try_from(kib)
@@ -471,7 +471,7 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
         disk_sync_percent: settings.factor("snapshotSizeFactor")?.unwrap_or(33),
         retain: retain(settings)?,
         purge_interval: settings
-            .number("autopurge.purgeInterval", 0..=1 << 20)?
+            .number("autopurge.purgeInterval", 0..=INT)?
             .unwrap_or(0),
         digest: settings.flag("digest.enabled")?.unwrap_or(true),
         last_zxid_in_snapshot: settings
@@ -481,13 +481,13 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
         trust_empty: settings.flag("snapshot.trust.empty")?.unwrap_or(false),
         autocreate: settings.flag("db.autocreate")?.unwrap_or(true),
         slow_sync: settings
-            .number("fsync.warningthresholdms", 0..=DAY)?
+            .number("fsync.warningthresholdms", 0..=LONG)?
             .unwrap_or(1000),
         container_interval: settings
-            .number("znode.container.checkIntervalMs", 1..=DAY)?
+            .number("znode.container.checkIntervalMs", 1..=INT)?
             .unwrap_or(60_000),
         containers_per_minute: settings
-            .number("znode.container.maxPerMinute", 1..=1 << 32)?
+            .number("znode.container.maxPerMinute", 1..=INT)?
             .unwrap_or(10_000),
         container_never_used: settings
             .number("znode.container.maxNeverUsedIntervalMs", 0..=i64::MAX)?
@@ -499,7 +499,7 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
 fn retain(settings: &mut Settings<'_>) -> Result<usize, ConfigError> {
     let property = settings.peek("autopurge.snapRetainCount");
     let given = settings
-        .number("autopurge.snapRetainCount", 0..=1 << 20)?
+        .number("autopurge.snapRetainCount", 0..=INT as usize)?
         .unwrap_or(3usize);
     if let (Some(property), true) = (property, given < 3) {
         settings.warn(&property, "at least 3 snapshots are kept");
@@ -533,11 +533,11 @@ fn election(settings: &mut Settings<'_>) -> Result<Election, ConfigError> {
         return Err(settings.wrong(&property, "only 3, fast leader election, exists"));
     }
     let interval = |settings: &mut Settings<'_>, key, default| {
-        Ok::<u64, ConfigError>(settings.number(key, 1..=3_600_000)?.unwrap_or(default))
+        Ok::<u64, ConfigError>(settings.number(key, 1..=INT)?.unwrap_or(default))
     };
     let first = interval(settings, "fastleader.minNotificationInterval", 200)?;
     let last = interval(settings, "fastleader.maxNotificationInterval", 60_000)?;
-    let wait: Option<i64> = settings.number("leader.maxTimeToWaitForEpoch", -1..=3_600_000)?;
+    let wait: Option<i64> = settings.number("leader.maxTimeToWaitForEpoch", -1..=INT as i64)?;
     Ok(Election {
         connect_timeout: interval(settings, "cnxTimeout", 5000)?,
         notification_interval: (first, last.max(first)),
@@ -671,7 +671,7 @@ fn admin(settings: &mut Settings<'_>) -> Result<Admin, ConfigError> {
         snapshot: settings.flag("admin.snapshot.enabled")?.unwrap_or(true),
         restore: settings.flag("admin.restore.enabled")?.unwrap_or(true),
         pause: settings
-            .number("admin.rateLimiterIntervalInMS", 0..=DAY)?
+            .number("admin.rateLimiterIntervalInMS", 0..=INT)?
             .unwrap_or(300_000),
         metrics: provider.then_some(metrics),
         total_names: settings

@@ -1,10 +1,12 @@
 //! What was set, where, and what became of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use super::keys::{self, Meaning};
+use super::numbers::{self, Reading, Whole};
 use super::overrides::Overrides;
 use super::properties::{self, Property};
 use super::{ConfigError, Given, Origin, Warning};
@@ -82,29 +84,63 @@ impl<'a> Settings<'a> {
         }
     }
 
-    pub(super) fn number<T>(
+    /// A number of `range`. What Apache starts with is not refused: there the nearest counts, or
+    /// the default, and a warning says so.
+    pub(super) fn number<T: Whole>(
         &mut self,
         key: &str,
-        range: std::ops::RangeInclusive<T>,
-    ) -> Result<Option<T>, ConfigError>
-    where
-        T: FromStr + PartialOrd + std::fmt::Display,
-    {
+        range: RangeInclusive<T>,
+    ) -> Result<Option<T>, ConfigError> {
         let Some(property) = self.take(key) else {
             return Ok(None);
         };
-        match property.value.parse() {
-            Ok(number) if range.contains(&number) => Ok(Some(number)),
-            _ => {
+        match numbers::read(key, &property.value, &range) {
+            Reading::Number(number) => Ok(Some(number)),
+            Reading::Nearest(number) => {
+                let (value, least, greatest) = (&property.value, range.start(), range.end());
                 let why = format!(
-                    "{:?} is not a number from {} to {}",
-                    property.value,
-                    range.start(),
-                    range.end()
+                    "{value} is not one of {least} to {greatest}: {number} counts in its place"
                 );
-                Err(self.wrong(&property, &why))
+                self.warn(&property, &why);
+                Ok(Some(number))
             }
+            Reading::Default => {
+                let why = format!(
+                    "{:?} is no number that Apache would read: the default counts",
+                    property.value
+                );
+                self.warn(&property, &why);
+                Ok(None)
+            }
+            Reading::Refused => Err(self.not_in(&property, &range)),
         }
+    }
+
+    fn not_in<T: Display>(&self, property: &Property, range: &RangeInclusive<T>) -> ConfigError {
+        let why = format!(
+            "{:?} is not a number from {} to {}",
+            property.value,
+            range.start(),
+            range.end()
+        );
+        self.wrong(property, &why)
+    }
+
+    /// A share of the whole; beyond it the nearest counts.
+    pub(super) fn share(&mut self, key: &str) -> Result<Option<f64>, ConfigError> {
+        let Some(property) = self.take(key) else {
+            return Ok(None);
+        };
+        let share = match property.value.parse::<f64>() {
+            Ok(share) if !share.is_nan() => share,
+            _ => return Err(self.not_in(&property, &(0.0..=1.0))),
+        };
+        let nearest = share.clamp(0.0, 1.0);
+        if nearest != share {
+            let why = format!("{share} is not one of 0 to 1: {nearest} counts in its place");
+            self.warn(&property, &why);
+        }
+        Ok(Some(nearest))
     }
 
     /// A factor such as 0.33, in percent; negative switches off.
@@ -122,8 +158,13 @@ impl<'a> Settings<'a> {
         &mut self,
         key: &str,
     ) -> Result<Option<(u16, Origin)>, ConfigError> {
-        let origin = self.peek(key).map(|property| property.origin);
-        Ok(self.number(key, 0..=u16::MAX)?.zip(origin))
+        let Some(property) = self.take(key) else {
+            return Ok(None);
+        };
+        match property.value.parse() {
+            Ok(port) => Ok(Some((port, property.origin))),
+            Err(_) => Err(self.not_in(&property, &(0..=u16::MAX))),
+        }
     }
 
     pub(super) fn flag(&mut self, key: &str) -> Result<Option<bool>, ConfigError> {

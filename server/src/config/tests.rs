@@ -115,11 +115,11 @@ fn an_impossible_setting_is_refused_with_its_line() {
     for (text, said) in [
         (
             "tickTime=0",
-            "DIR/zoo.cfg:2: tickTime: \"0\" is not a number from 1 to 3600000",
+            "DIR/zoo.cfg:2: tickTime: \"0\" is not a number from 1 to 2147483647",
         ),
         (
             "\ntickTime=fast",
-            "DIR/zoo.cfg:3: tickTime: \"fast\" is not a number from 1 to 3600000",
+            "DIR/zoo.cfg:3: tickTime: \"fast\" is not a number from 1 to 2147483647",
         ),
         (
             "clientPort=70000",
@@ -321,6 +321,30 @@ fn a_setting_that_says_what_happens_anyway_is_no_warning() {
         [
             "line 3: forceSync: nothing is acknowledged that is not on the disk",
             "line 4: ticktime: is no key of Apache's: did you mean tickTime?",
+        ]
+    );
+}
+
+#[test]
+fn numbers_that_apache_starts_with_start_here() {
+    let config = Folder::new(None)
+        .load(
+            "clientPort=1\nmaxClientCnxns=-1\nznode.container.checkIntervalMs=100000000\n\
+             snapCount=many\nconnection_throttle_drop_increase=7\n",
+        )
+        .expect("valid");
+    assert_eq!(config.limits.connections_per_address, 0);
+    assert_eq!(config.storage.container_interval, 100_000_000);
+    assert_eq!(config.storage.snapshot_every, 100_000);
+    assert_eq!(config.limits.connecting.drop_increase, 1.0);
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        warnings,
+        [
+            "line 3: maxClientCnxns: -1 is not one of 0 to 2147483647: 0 counts in its place",
+            "line 5: snapCount: \"many\" is no number that Apache would read: the default counts",
+            "line 6: connection_throttle_drop_increase: 7 is not one of 0 to 1: 1 counts in its \
+             place",
         ]
     );
 }
