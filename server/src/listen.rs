@@ -1,7 +1,7 @@
 //! The ports of a member.
 
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener as StdListener};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -128,18 +128,31 @@ async fn bind(address: &Address, backlog: u32) -> io::Result<TcpListener> {
 async fn try_bind(address: &Address, backlog: u32) -> io::Result<TcpListener> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in tokio::net::lookup_host((address.host.as_str(), address.port)).await? {
-        let socket = if address.is_ipv4() {
-            TcpSocket::new_v4()?
-        } else {
-            TcpSocket::new_v6()?
-        };
-        socket.set_reuseaddr(true)?;
-        match socket.bind(address).and_then(|()| socket.listen(backlog)) {
-            Ok(listener) => return Ok(listener),
-            Err(error) => last = error,
+        // All addresses are those of both families, as in Java, where the machine has both.
+        let all = (Ipv6Addr::UNSPECIFIED, address.port()).into();
+        let both = address.is_ipv4() && address.ip().is_unspecified();
+        for address in both.then_some(all).into_iter().chain([address]) {
+            match listen(address, backlog) {
+                Ok(listener) => return Ok(listener),
+                Err(error) => last = error,
+            }
         }
     }
     Err(last)
+}
+
+fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        rustix::net::sockopt::set_ipv6_v6only(&socket, false)?;
+    }
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(backlog)
 }
 
 /// Starts to accept.
@@ -156,5 +169,29 @@ pub(crate) fn start(running: &Running, ports: Ports, runtime: &Handle) {
             "election port",
             running.election.clone().accept(votes),
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn all_addresses_are_those_of_both_families() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.enable_io().build().expect("a runtime");
+        let all = Address {
+            host: "0.0.0.0".to_owned(),
+            port: 0,
+        };
+        let listener = runtime.block_on(try_bind(&all, 16)).expect("a port");
+        let port = listener.local_addr().expect("its address").port();
+        TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("by IPv4");
+        // Only where the machine has such an address at all.
+        if StdListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+            TcpStream::connect((Ipv6Addr::LOCALHOST, port)).expect("by IPv6");
+        }
     }
 }

@@ -86,6 +86,8 @@ pub(crate) async fn accept(shared: Arc<Shared>, listener: TcpListener, runtime: 
     loop {
         match listener.accept().await {
             Ok((stream, peer)) => {
+                // An IPv4 client of a port that takes both is told of as such.
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
                 let client = ClientId(next.fetch_add(1, Ordering::Relaxed));
                 if start(&shared, &places, client, stream, peer, &runtime).is_none() {
                     shared.metrics.connection_rejected.inc();
@@ -108,7 +110,7 @@ fn start(
     peer: SocketAddr,
     runtime: &Handle,
 ) -> Option<()> {
-    let place = places.take(peer.ip().to_canonical())?;
+    let place = places.take(peer.ip())?;
     // Fails only for a socket that is closed already, which reading will tell.
     let _ = stream.set_nodelay(true);
     if shared.config.limits.keep_alive {

@@ -111,7 +111,8 @@ impl Election {
                 Ok((stream, from)) => {
                     let election = self.clone();
                     vital::task(&self.runtime, "election hello", async move {
-                        if let Err(error) = election.welcome(stream, from.ip()).await {
+                        if let Err(error) = election.welcome(stream, from.ip().to_canonical()).await
+                        {
                             tracing::warn!(%from, %error, "election connection refused");
                         }
                     });
