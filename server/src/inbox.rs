@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use member::ClientId;
+use member::{ClientId, SessionDeadlines};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::Notify;
 use wire::{Id, PeerId, SessionId};
@@ -34,16 +34,13 @@ pub(crate) enum Work {
     Gone(ClientId),
     /// Sessions heard from.
     Touched(Vec<SessionId>),
-    /// Tell when sessions end, if this member leads.
-    Deadlines(Box<dyn FnOnce(Option<Deadlines>) + Send>),
+    /// Tell when sessions end.
+    Deadlines(Box<dyn FnOnce(SessionDeadlines) + Send>),
     /// Write a snapshot, and tell where it is.
     Snapshot(Done),
     /// Hand leadership over.
     Yield(Option<PeerId>),
 }
-
-/// Sessions by when they end unless they are heard from, the next ones first.
-pub(crate) type Deadlines = Vec<(member::Instant, Vec<SessionId>)>;
 
 /// Bytes waiting above which links and clients are not read: several times what the member thread
 /// takes in while it applies one large batch.

@@ -49,6 +49,8 @@ pub(crate) struct State {
     /// When clients that only want to read are served, if there is no leader until then.
     read_only_at: Option<Instant>,
     shown: Option<Instant>,
+    /// When it is shown what the last rounds, too soon after it was, have changed.
+    show_at: Option<Instant>,
 }
 
 impl MemberThread {
@@ -60,7 +62,8 @@ impl MemberThread {
         while !self.stop.load(Ordering::Acquire) {
             let clock = self.shared.clock;
             let mut deadline = clock.instant(self.member.deadline());
-            let own = [self.state.hold_until, self.state.read_only_at];
+            let state = &self.state;
+            let own = [state.hold_until, state.read_only_at, state.show_at];
             deadline = own.into_iter().flatten().fold(deadline, Instant::min);
             self.shared.inbox.take(&mut work, deadline);
             self.take_in(&mut work);
@@ -474,14 +477,14 @@ impl MemberThread {
 
     fn show(&mut self) {
         let now = Instant::now();
-        if self
-            .state
-            .shown
-            .is_some_and(|shown| now - shown < STATUS_AGE)
+        if let Some(shown) = self.state.shown
+            && now - shown < STATUS_AGE
         {
+            self.state.show_at = Some(shown + STATUS_AGE);
             return;
         }
         self.state.shown = Some(now);
+        self.state.show_at = None;
         let status = self.member.status();
         let before = self.shared.status.write().replace(status);
         self.count_diffs(

@@ -15,7 +15,7 @@ use crate::held::{Ask, Origin};
 use crate::locals::Locals;
 use crate::reap::Reaper;
 use crate::sessions::Sessions;
-use crate::{Now, Settings, reconfig};
+use crate::{Deadlines, Now, Settings, reconfig};
 
 /// Made once a leader's initial history is applied, dropped whole when it stops leading.
 ///
@@ -307,7 +307,7 @@ impl Leading {
     }
 
     /// When [`Leading::end_what_is_over`] is next worth calling.
-    pub(crate) fn session_deadlines(&self) -> Vec<(Instant, Vec<SessionId>)> {
+    pub(crate) fn session_deadlines(&self) -> Deadlines {
         self.sessions.by_deadline().collect()
     }
 

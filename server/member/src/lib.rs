@@ -35,7 +35,7 @@ use wire::txn::Entry;
 pub use zab::{Instant, LinkId, Role};
 
 pub use crate::machine::Member;
-pub use crate::status::Status;
+pub use crate::status::{Deadlines, SessionDeadlines, Status};
 
 /// Both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]

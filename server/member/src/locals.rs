@@ -6,8 +6,8 @@ use wire::SessionId;
 use wire::client::{CreateMode, Request};
 use zab::Instant;
 
-use crate::LocalSessions;
 use crate::sessions::Sessions;
+use crate::{Deadlines, LocalSessions};
 
 /// How long each lasts, and when it ends unless it is heard from. Both know the same sessions.
 #[derive(Debug)]
@@ -86,6 +86,10 @@ impl Locals {
         for (session, timeout) in &self.timeouts {
             self.tracked.touch(now, *session, *timeout);
         }
+    }
+
+    pub(crate) fn by_deadline(&self) -> Deadlines {
+        self.tracked.by_deadline().collect()
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {

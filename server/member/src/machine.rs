@@ -17,7 +17,7 @@ use crate::leading::{ENDED_AT_ONCE, Leading, View};
 use crate::learning::Learning;
 use crate::locals::Locals;
 use crate::sessions::SessionIds;
-use crate::{ClientId, Effect, Input, Now, Role, Settings, Status};
+use crate::{ClientId, Effect, Input, Now, Role, SessionDeadlines, Settings, Status};
 
 /// One ensemble member. Does no IO, reads no clock and owns no tree.
 ///
@@ -190,13 +190,15 @@ impl Member {
         status
     }
 
-    /// Sessions by when they end unless they are heard from, the next ones first; `None` unless
-    /// this member leads.
+    /// When sessions end.
     #[must_use]
-    pub fn session_deadlines(&self) -> Option<Vec<(Instant, Vec<SessionId>)>> {
-        match &self.part {
-            Part::Leading(leading) => Some(leading.session_deadlines()),
-            Part::Waiting { .. } | Part::Learning(_) => None,
+    pub fn session_deadlines(&self) -> SessionDeadlines {
+        SessionDeadlines {
+            global: match &self.part {
+                Part::Leading(leading) => Some(leading.session_deadlines()),
+                Part::Waiting { .. } | Part::Learning(_) => None,
+            },
+            local: self.locals.are_enabled().then(|| self.locals.by_deadline()),
         }
     }
 

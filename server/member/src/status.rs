@@ -1,6 +1,7 @@
 //! What a member shows of itself.
 
-use wire::Zxid;
+use wire::{SessionId, Zxid};
+use zab::Instant;
 
 use crate::Role;
 
@@ -40,4 +41,16 @@ pub struct Status {
 impl Status {
     /// Above this [`Status::held_bytes`] requests are refused.
     pub const HELD_LIMIT: usize = crate::machine::HELD_LIMIT;
+}
+
+/// Sessions by when they end unless they are heard from, the next ones first.
+pub type Deadlines = Vec<(Instant, Vec<SessionId>)>;
+
+/// When sessions end.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionDeadlines {
+    /// Those of the ensemble; `None` unless this member leads.
+    pub global: Option<Deadlines>,
+    /// Those of this member only; `None` where there are none such.
+    pub local: Option<Deadlines>,
 }

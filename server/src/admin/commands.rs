@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::http::StatusCode;
-use member::Role;
+use member::{Role, SessionDeadlines};
 use tokio::sync::oneshot;
 use wire::config::MemberKind;
 
 use super::json::{Fields, Json, field};
 use super::{ensemble, gauges, listings, monitor, texts};
-use crate::inbox::{Deadlines, Work};
+use crate::inbox::Work;
 use crate::shared::{Serving, Shared};
 
 /// A command.
@@ -29,7 +29,7 @@ pub(super) enum Does {
     /// Answers with fields.
     Tell(fn(&Shared) -> Fields),
     /// The same, with when sessions end.
-    TellSessions(fn(&Shared, Option<&Deadlines>) -> Fields),
+    TellSessions(fn(&Shared, &SessionDeadlines) -> Fields),
     /// Sets the trace mask.
     SetMask,
     /// Writes a snapshot.
@@ -233,7 +233,7 @@ impl Command {
                 let tell = move |deadlines| drop(sender.send(deadlines));
                 shared.inbox.push(Work::Deadlines(Box::new(tell)), 0);
                 let deadlines = receiver.await.unwrap_or_default();
-                fields(shared, deadlines.as_ref())
+                fields(shared, &deadlines)
             }
             Does::SetMask => set_mask(shared, arguments),
             Does::Snapshot | Does::Restore => Fields::new(),
@@ -273,8 +273,12 @@ fn configuration(shared: &Shared) -> Fields {
     ]
 }
 
-fn dump(shared: &Shared, deadlines: Option<&Deadlines>) -> Fields {
-    let sets = deadlines.into_iter().flatten().map(|(at, sessions)| {
+/// Only a leader tells when sessions end, those of its own among them.
+fn dump(shared: &Shared, deadlines: &SessionDeadlines) -> Fields {
+    let global = deadlines.global.as_ref();
+    let local = deadlines.local.as_ref().filter(|_| global.is_some());
+    let sets = global.into_iter().chain(local).flatten();
+    let sets = sets.map(|(at, sessions)| {
         let sessions: Vec<i64> = sessions.iter().map(|session| session.0).collect();
         field(&at.0.to_string(), sessions)
     });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use jiff::Timestamp;
-use member::ClientId;
+use member::{ClientId, Deadlines, SessionDeadlines};
 use tree::Watcher;
 use wire::SessionId;
 use wire::client::OpCode;
@@ -15,7 +15,6 @@ use wire::client::OpCode;
 use super::json::{Fields, field};
 use crate::clients::mailbox::Mailbox;
 use crate::clock;
-use crate::inbox::Deadlines;
 use crate::shared::Shared;
 
 /// How much of a connection is told.
@@ -173,12 +172,22 @@ pub(super) fn crst(shared: &Shared) -> String {
     "Connection stats reset.\n".to_owned()
 }
 
-/// Sessions, who owns which ephemerals, and connections. Only a leader knows when sessions end.
-pub(super) fn dump(shared: &Shared, deadlines: Option<&Deadlines>) -> String {
+/// Sessions, who owns which ephemerals, and connections. Only a leader knows when the ensemble's
+/// sessions end.
+pub(super) fn dump(shared: &Shared, deadlines: &SessionDeadlines) -> String {
     let mut out = "SessionTracker dump:\n".to_owned();
+    if let Some(local) = &deadlines.local {
+        out.push_str("Local ");
+        session_sets(shared, local, &mut out);
+    }
     let tree = shared.tree.read();
-    match deadlines {
-        Some(deadlines) => session_sets(shared, deadlines, &mut out),
+    match &deadlines.global {
+        Some(global) => {
+            if deadlines.local.is_some() {
+                out.push_str("Global ");
+            }
+            session_sets(shared, global, &mut out);
+        }
         None => {
             let _ = writeln!(out, "Global Sessions({}):", tree.session_count());
             for (session, timeout) in tree.sessions() {

@@ -7,7 +7,7 @@ use prometheus::proto::MetricType;
 use super::gauges::rounded;
 use super::texts::{VERSION, mode};
 use crate::metrics::Summary;
-use crate::shared::Shared;
+use crate::shared::{Serving, Shared};
 
 pub(super) fn mntr(shared: &Shared) -> String {
     let mut out = String::new();
@@ -23,7 +23,9 @@ pub(super) fn values(shared: &Shared) -> Vec<(String, String)> {
         ("version".to_owned(), VERSION.clone()),
         ("server_state".to_owned(), mode(shared).to_owned()),
     ];
+    // One that only reads is no part of a quorum.
     if !shared.config.standalone
+        && shared.serving() != Serving::ReadOnly
         && let Some(status) = &*shared.status.read()
     {
         values.push(("peer_state".to_owned(), status.zab.peer_state()));

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use member::{ClientId, Role, Status};
+use member::{ClientId, Role, SessionDeadlines, Status};
 use tree::{Tree, WatchKind, WatchTable, Watcher};
 use wire::client::OpCode;
 use wire::{Epoch, PeerId, SessionId, Zxid};
@@ -260,16 +260,31 @@ fn watches_sessions_and_connections_are_listed_as_apache_lists_them() {
         Sessions with Ephemerals (0):\nConnections dump:\nConnections Sets (2)/(2):\n\
         1 expire at DATE:\n\tip: /127.0.0.1:60604 sessionId: 0x0\n\
         1 expire at DATE:\n\tip: /127.0.0.1:59254 sessionId: 0x200001bcb360001\n";
-    assert_eq!(without_dates(&listings::dump(&world.shared, None)), dump);
+    assert_eq!(
+        without_dates(&listings::dump(&world.shared, &SessionDeadlines::default())),
+        dump
+    );
     let ends = vec![(member::Instant(500), vec![session])];
     let dump = dump.replace(
         "Global Sessions(0):\n",
         "Session Sets (1)/(1):\n1 expire at DATE:\n\t0x200001bcb360001\n",
     );
-    assert_eq!(
-        without_dates(&listings::dump(&world.shared, Some(&ends))),
-        dump
-    );
+    let ends = SessionDeadlines {
+        global: Some(ends),
+        local: None,
+    };
+    assert_eq!(without_dates(&listings::dump(&world.shared, &ends)), dump);
+    let ends = SessionDeadlines {
+        local: ends.global.clone(),
+        ..ends
+    };
+    let sets = dump
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.starts_with("eph"));
+    let sets: String = sets.map(|line| format!("{line}\n")).collect();
+    let both = dump.replace(&sets, &format!("Local {sets}Global {sets}"));
+    assert_eq!(without_dates(&listings::dump(&world.shared, &ends)), both);
     assert_eq!(world.ask("dirs"), "datadir_size: 1000\nlogdir_size: 1000\n");
     assert_eq!(world.ask("crst"), "Connection stats reset.\n");
     assert!(world.ask("cons").contains("[0](queued=0,recved=1,"));

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use member::SessionDeadlines;
+
 use super::{listings, monitor, texts};
 use crate::clients::mailbox::{Mail, Mailbox};
 use crate::inbox::Work;
@@ -63,8 +65,8 @@ pub(crate) fn answer(bytes: &[u8], shared: &Arc<Shared>, by: &Arc<Mailbox>) -> R
 /// Asks the member thread, who alone knows when sessions end.
 fn dump(shared: Arc<Shared>, by: Arc<Mailbox>) {
     let inbox = shared.inbox.clone();
-    let tell = move |deadlines: Option<_>| {
-        let text = listings::dump(&shared, deadlines.as_ref());
+    let tell = move |deadlines: SessionDeadlines| {
+        let text = listings::dump(&shared, &deadlines);
         by.post_now(Mail::Text(text));
     };
     inbox.push(Work::Deadlines(Box::new(tell)), 0);

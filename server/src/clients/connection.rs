@@ -11,7 +11,7 @@ use std::time::Duration;
 use member::LocalSessions;
 use tokio::time::Sleep;
 use tree::Watcher;
-use wire::client::{ErrorCode, ReplyHeader, SyncResponse};
+use wire::client::{ErrorCode, OpCode, ReplyHeader, SyncResponse};
 use wire::frame::{FrameDecoder, encode_frame};
 use wire::{Id, Perms, Record, SessionId, Zxid};
 
@@ -94,6 +94,8 @@ pub(crate) enum Phase {
     Connecting {
         /// The flag of the answer, if the client knows it.
         read_only: Option<bool>,
+        /// When it asked for a new one, in the member's milliseconds.
+        since: Option<u64>,
     },
     /// Has a session.
     Serving,
@@ -310,6 +312,8 @@ impl Connection {
     /// The first frame.
     fn greet(&mut self, frame: &bytes::Bytes, out: &mut Vec<u8>) {
         self.shared.metrics.connection_request_count.inc();
+        self.shared.metrics.packets_received.inc();
+        self.mailbox.counters.received(1);
         let serving = self.shared.serving();
         if !self.shared.takes_clients() {
             self.shared
@@ -363,7 +367,9 @@ impl Connection {
                 return self.close();
             }
         };
-        self.phase = Phase::Connecting { read_only };
+        let is_new = matches!(work, Work::Open { .. });
+        let since = is_new.then(|| self.shared.clock.millis());
+        self.phase = Phase::Connecting { read_only, since };
         self.shared.inbox.push(work, 0);
     }
 
@@ -409,7 +415,7 @@ impl Connection {
                 Mail::SyncDone { xid } => self.sync_done(xid, out),
                 Mail::Session { session, timeout } => self.connected(session, timeout, out),
                 Mail::SessionGone => {
-                    if let Phase::Connecting { read_only } = self.phase {
+                    if let Phase::Connecting { read_only, .. } = self.phase {
                         handshake::answer(out, None, read_only);
                     }
                     self.close();
@@ -468,7 +474,7 @@ impl Connection {
     }
 
     fn connected(&mut self, session: SessionId, timeout: i32, out: &mut Vec<u8>) {
-        let Phase::Connecting { read_only } = self.phase else {
+        let Phase::Connecting { read_only, since } = self.phase else {
             return;
         };
         self.session = session;
@@ -476,6 +482,15 @@ impl Connection {
         self.phase = Phase::Serving;
         self.deadline = None;
         handshake::answer(out, Some((session, timeout)), read_only);
+        self.sent(1);
+        // Making a session is an operation, going on with one is none.
+        if let Some(since) = since {
+            let took = self.shared.clock.millis().saturating_sub(since);
+            let op = OpCode::CreateSession.code();
+            self.mailbox.counters.asked(0, op);
+            self.shared.metrics.wrote(took);
+            self.answered(took);
+        }
         // Clients send credentials and watches right behind their first frame.
         let writes = self.take_frames(out);
         self.hand_over(writes);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
+use member::SessionDeadlines;
 use serde_json::Value;
 use tree::{WatchKind, Watcher};
 use wire::SessionId;
@@ -37,7 +38,10 @@ impl World {
         self.shared.inbox.take(&mut work, std::time::Instant::now());
         for work in work {
             if let Work::Deadlines(tell) = work {
-                tell(Some(vec![(member::Instant(1500), vec![SessionId(7)])]));
+                tell(SessionDeadlines {
+                    global: Some(vec![(member::Instant(1500), vec![SessionId(7)])]),
+                    local: None,
+                });
             }
         }
     }
