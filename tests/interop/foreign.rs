@@ -45,6 +45,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
     Ok(Setting {
         programs,
         python,
+        cache,
         folder,
         requests: 0,
         seed: 0,
@@ -114,7 +115,11 @@ fn kazoo(cache: &Path) -> anyhow::Result<PathBuf> {
     Ok(python)
 }
 
-fn run(command: &mut Command) -> anyhow::Result<()> {
+/// Runs a command to its end.
+///
+/// # Errors
+/// If it cannot be started or fails.
+pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("start {command:?}"))?;

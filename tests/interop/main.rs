@@ -2,7 +2,9 @@
 //! others wrote.
 
 mod answers;
+mod cclient;
 mod cli;
+mod debian;
 mod files;
 mod foreign;
 mod kazoo;
@@ -18,8 +20,9 @@ use tests::ensemble::Programs;
 
 /// Runs our members beside genuine Apache ZooKeeper 3.9.5 and under clients that others wrote.
 ///
-/// Needs Java 17, Maven and Python 3 on the PATH; fetches Apache's jars and kazoo from the package
-/// registries once and keeps them under target/interop. Ends with status 1 if a scenario fails,
+/// Needs Java 17, Maven, Python 3, a C and a C++ compiler, CMake and Debian's apt on the PATH;
+/// fetches Apache's jars, kazoo and the C client from the package registries once and keeps them
+/// under target/interop. Ends with status 1 if a scenario fails,
 /// 3 if something that it needs is missing.
 #[derive(Parser)]
 struct Arguments {
@@ -44,6 +47,9 @@ type Scenario = (&'static str, fn(&Setting) -> anyhow::Result<()>);
 struct Setting {
     programs: Programs,
     python: PathBuf,
+    /// What was fetched, kept from run to run.
+    cache: PathBuf,
+    /// What this run writes.
     folder: PathBuf,
     requests: u64,
     seed: u64,
@@ -65,6 +71,8 @@ const SCENARIOS: &[Scenario] = &[
     ("same_answers_pipelined", answers::same_pipelined),
     ("deviations_are_found", answers::deviations_are_found),
     ("same_cli", cli::same),
+    ("c_client_api", cclient::same),
+    ("c_client_tests", cclient::own_tests),
     ("join_by_snapshot", quorum::join_by_snapshot),
     ("join_by_diff", quorum::join_by_diff),
     ("join_by_truncation", quorum::join_by_truncation),

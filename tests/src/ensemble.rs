@@ -125,7 +125,7 @@ impl Ensemble {
                     .apache
                     .as_deref()
                     .context("Apache's jars are not at hand")?;
-                apache(jars, &config)
+                apache(jars, &config)?
             }
         };
         member.process = Some(Process::start(&mut command, &member.folder.join("log"))?);
@@ -233,8 +233,18 @@ impl Ensemble {
     }
 }
 
-fn apache(jars: &Path, config: &Path) -> Command {
+/// Keys that Apache reads only as properties of its JVM, and ours in zoo.cfg too.
+const PROPERTIES: &[&str] = &["readonlymode.enabled", "jute.maxbuffer"];
+
+fn apache(jars: &Path, config: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new("java");
+    let text = std::fs::read_to_string(config).context("read zoo.cfg")?;
+    for line in text.lines() {
+        let key = line.split('=').next().unwrap_or_default();
+        if PROPERTIES.contains(&key) {
+            command.arg(format!("-D{line}"));
+        }
+    }
     command
         .args(["-Xmx1g", "-Dorg.slf4j.simpleLogger.showDateTime=true"])
         // Not read from zoo.cfg: containers are collected when a test says so, which is never.
@@ -245,7 +255,7 @@ fn apache(jars: &Path, config: &Path) -> Command {
         .arg(jars.join("*"))
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
         .arg(config);
-    command
+    Ok(command)
 }
 
 /// Ports that were free a moment ago.
