@@ -13,12 +13,13 @@ const APACHE: &str = "apache-zookeeper-3.9.5";
 
 /// Makes everything ready, from what is cached where possible.
 pub(crate) fn prepare() -> anyhow::Result<Setting> {
-    for (program, why) in [
-        ("java", "a JDK 17 runs Apache ZooKeeper"),
-        ("mvn", "Maven fetches Apache ZooKeeper"),
-        ("python3", "Python 3 runs kazoo"),
+    for (program, asked, why) in [
+        ("java", "--version", "a JDK 17 runs Apache ZooKeeper"),
+        ("mvn", "--version", "Maven fetches Apache ZooKeeper"),
+        ("python3", "--version", "Python 3 runs kazoo"),
+        ("go", "version", "Go runs the tests of go-zookeeper"),
     ] {
-        let found = Command::new(program).arg("--version").output();
+        let found = Command::new(program).arg(asked).output();
         ensure!(
             found.is_ok_and(|found| found.status.success()),
             "{program} is missing: {why}"
@@ -36,8 +37,12 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
     if folder.exists() {
         std::fs::remove_dir_all(&folder).context("clear the last run")?;
     }
+    std::fs::create_dir_all(&folder).context("create the run's folder")?;
+    // Suites start it all the time, and meanwhile others build.
+    let kept = folder.join("ferrokeeper");
+    std::fs::copy(ferrokeeper, &kept).context("keep the program")?;
     let programs = Programs {
-        ferrokeeper,
+        ferrokeeper: kept,
         ferrokeeper_arguments: Vec::new(),
         ferrokeeper_environment: Vec::new(),
         apache: Some(apache),
@@ -49,6 +54,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
         folder,
         requests: 0,
         seed: 0,
+        with_apache: false,
     })
 }
 
@@ -101,17 +107,32 @@ fn jars(cache: &Path) -> anyhow::Result<PathBuf> {
     Ok(jars)
 }
 
+/// kazoo with all that its tests use, at the versions that the list beside them says.
 fn kazoo(cache: &Path) -> anyhow::Result<PathBuf> {
+    let requirements = include_str!("suites/requirements.txt");
     let environment = cache.join("python");
     let python = environment.join("bin/python");
-    if python.exists() {
+    let installed = environment.join("requirements.txt");
+    if std::fs::read_to_string(&installed).is_ok_and(|installed| installed == requirements) {
         return Ok(python);
     }
     println!("fetching kazoo with pip");
     run(Command::new("python3")
-        .args(["-m", "venv"])
+        .args(["-m", "venv", "--clear"])
         .arg(&environment))?;
-    run(Command::new(environment.join("bin/pip")).args(["install", "--quiet", "kazoo==2.10.0"]))?;
+    let wanted = environment.join("wanted.txt");
+    std::fs::write(&wanted, requirements).context("write pip's list")?;
+    run(Command::new(environment.join("bin/pip"))
+        // Its source, since that has the tests.
+        .args([
+            "install",
+            "--quiet",
+            "--no-binary",
+            "kazoo",
+            "--requirement",
+        ])
+        .arg(&wanted))?;
+    std::fs::rename(&wanted, &installed).context("keep pip's list")?;
     Ok(python)
 }
 

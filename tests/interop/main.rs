@@ -9,6 +9,7 @@ mod files;
 mod foreign;
 mod kazoo;
 mod quorum;
+mod suites;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,10 +21,10 @@ use tests::ensemble::Programs;
 
 /// Runs our members beside genuine Apache ZooKeeper 3.9.5 and under clients that others wrote.
 ///
-/// Needs Java 17, Maven, Python 3, a C and a C++ compiler, CMake and Debian's apt on the PATH;
-/// fetches Apache's jars, kazoo and the C client from the package registries once and keeps them
-/// under target/interop. Ends with status 1 if a scenario fails,
-/// 3 if something that it needs is missing.
+/// Needs Java 17, Maven, Python 3, Go, a C and a C++ compiler, CMake and Debian's apt on the PATH;
+/// fetches Apache's jars, kazoo, go-zookeeper and the C client from the package registries once and
+/// keeps them under target/interop. Ends with status 1 if a scenario fails, 3 if something that it
+/// needs is missing.
 #[derive(Parser)]
 struct Arguments {
     /// Run only scenarios whose name contains this.
@@ -37,6 +38,10 @@ struct Arguments {
     /// What they are made from: the same for the same seed.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Run the suites of kazoo and go-zookeeper on Apache too, to see that what is written down of
+    /// that is still so; adds about ten minutes.
+    #[arg(long)]
+    with_apache: bool,
 }
 
 /// One thing to show, with what it may use.
@@ -53,6 +58,7 @@ struct Setting {
     folder: PathBuf,
     requests: u64,
     seed: u64,
+    with_apache: bool,
 }
 
 impl Setting {
@@ -64,6 +70,12 @@ impl Setting {
         }
     }
 }
+
+/// They mostly wait, and run beside the others.
+const SUITES: &[Scenario] = &[
+    ("kazoo_suite", suites::kazoo::suite),
+    ("go_zookeeper_suite", suites::go::suite),
+];
 
 const SCENARIOS: &[Scenario] = &[
     ("apache_alone", quorum::apache_alone),
@@ -90,13 +102,15 @@ const SCENARIOS: &[Scenario] = &[
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
-        SCENARIOS.iter().for_each(|(name, _)| println!("{name}"));
+        let all = SUITES.iter().chain(SCENARIOS);
+        all.for_each(|(name, _)| println!("{name}"));
         return ExitCode::SUCCESS;
     }
     let setting = match foreign::prepare() {
         Ok(setting) => Setting {
             requests: arguments.requests,
             seed: arguments.seed,
+            with_apache: arguments.with_apache,
             ..setting
         },
         Err(error) => {
@@ -111,13 +125,26 @@ fn main() -> ExitCode {
                 .iter()
                 .any(|part| name.contains(part.as_str()))
     };
-    let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|(name, _)| wanted(name)).collect();
-    let failed = chosen
-        .iter()
-        .filter(|scenario| !run(&setting, scenario))
-        .count();
-    println!("{} passed, {failed} failed", chosen.len() - failed);
-    if failed == 0 && !chosen.is_empty() {
+    let chosen = |of: &'static [Scenario]| of.iter().filter(|(name, _)| wanted(name));
+    let runs: Vec<bool> = std::thread::scope(|scope| {
+        let setting = &setting;
+        let suites: Vec<_> = chosen(SUITES)
+            .map(|suite| scope.spawn(move || run(setting, suite)))
+            .collect();
+        let mut runs: Vec<bool> = chosen(SCENARIOS)
+            .map(|scenario| run(setting, scenario))
+            .collect();
+        // One that panicked did not pass.
+        runs.extend(
+            suites
+                .into_iter()
+                .map(|suite| suite.join().unwrap_or(false)),
+        );
+        runs
+    });
+    let failed = runs.iter().filter(|passed| !**passed).count();
+    println!("{} passed, {failed} failed", runs.len() - failed);
+    if failed == 0 && !runs.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
