@@ -14,7 +14,7 @@ use crate::bench;
 use crate::check;
 use crate::config::Config;
 use crate::serve::{self, Ended, Options, Stop};
-use crate::tools::{cli, snapshot, txnlog};
+use crate::tools::{cli, snapshot, storm, txnlog};
 
 /// A ZooKeeper-compatible ensemble member, and its tools.
 #[derive(Debug, Parser)]
@@ -40,6 +40,10 @@ pub enum Command {
     Check(check::Arguments),
     /// Measure an ensemble as its clients see it.
     Bench(bench::Arguments),
+    /// Measure how many sessions come back after a failover.
+    ///
+    /// Ends with 1 if one is lost, or its ephemeral or its watch.
+    Storm(storm::Arguments),
     /// A shell for znodes, with zkCli's commands and answers.
     Cli(cli::Arguments),
     /// Read transaction logs: print them, follow them, check them, repair a copy.
@@ -104,6 +108,7 @@ pub fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         Command::Serve(arguments) => serve(arguments).map(|()| ExitCode::SUCCESS),
         Command::Check(arguments) => check::run(&arguments).map(|()| ExitCode::SUCCESS),
         Command::Bench(arguments) => measure(&arguments).map(|()| ExitCode::SUCCESS),
+        Command::Storm(arguments) => weather(&arguments),
         Command::Cli(arguments) => cli::run(&arguments),
         Command::Txnlog(arguments) => Ok(told(txnlog::run(&arguments))),
         Command::Snapshot(arguments) => Ok(told(snapshot::run(&arguments))),
@@ -135,6 +140,22 @@ fn measure(arguments: &bench::Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn weather(arguments: &storm::Arguments) -> anyhow::Result<ExitCode> {
+    let Some(report) = storm::run(arguments, |what| eprintln!("{what}"))? else {
+        return Ok(ExitCode::SUCCESS);
+    };
+    if arguments.json {
+        println!("{}", serde_json::to_string(&report)?);
+    } else {
+        print!("{report}");
+    }
+    Ok(if report.is_whole() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
 fn serve(arguments: Serve) -> anyhow::Result<()> {
     start_log(&arguments)?;
     raise_open_files();
@@ -162,7 +183,7 @@ fn start_again() -> anyhow::Result<()> {
 }
 
 /// Each client is an open file, and shells allow few of them by default.
-fn raise_open_files() {
+pub(crate) fn raise_open_files() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,

@@ -128,7 +128,7 @@ impl MemberThread {
                     // a read of its since.
                     let watcher = tree::Watcher(client.0);
                     shared.forget_watcher(watcher);
-                    continue;
+                    Input::Gone(client)
                 }
                 Work::Touched(sessions) => Input::Touched(sessions),
                 Work::Snapshot(done) => {

@@ -81,7 +81,7 @@ pub(crate) struct Shared {
 pub(crate) enum Serving {
     /// No: connections are closed, new ones refused.
     No,
-    /// The leader is lost: connections are kept a while, requests wait, new ones are refused.
+    /// The leader is lost: connections are kept a while, requests and new connections wait.
     Holding,
     /// Those who only want to read are: there is no leader.
     ReadOnly,
@@ -191,7 +191,7 @@ impl Shared {
     /// Whether connections of clients are taken: a leader may be told to leave them to others.
     pub(crate) fn takes_clients(&self) -> bool {
         let serves = self.config.leader_serves || self.leading_since().is_none();
-        serves && self.serving().shows_tree()
+        serves && self.serving() != Serving::No
     }
 
     /// Whether clients that have requests under way may be read.

@@ -55,6 +55,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
         requests: 0,
         seed: 0,
         with_apache: false,
+        sessions: None,
     })
 }
 
@@ -75,6 +76,12 @@ pub(crate) fn deviating() -> anyhow::Result<PathBuf> {
     std::fs::copy(built, &kept).context("keep the program with mistakes")?;
     build(&target, &[])?;
     Ok(kept)
+}
+
+/// Ours as it is to be measured.
+pub(crate) fn released() -> anyhow::Result<PathBuf> {
+    let release = target()?.with_file_name("release");
+    build(&release, &[])
 }
 
 fn build(target: &Path, more: &[&str]) -> anyhow::Result<PathBuf> {

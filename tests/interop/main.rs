@@ -9,6 +9,7 @@ mod files;
 mod foreign;
 mod kazoo;
 mod quorum;
+mod storm;
 mod suites;
 
 use std::path::{Path, PathBuf};
@@ -42,6 +43,10 @@ struct Arguments {
     /// that is still so; adds about ten minutes.
     #[arg(long)]
     with_apache: bool,
+    /// Sessions of a storm over Apache's members and ours, in turn and in release; CI has a
+    /// smaller one over ours alone.
+    #[arg(long)]
+    sessions: Option<u32>,
 }
 
 /// One thing to show, with what it may use.
@@ -59,6 +64,7 @@ struct Setting {
     requests: u64,
     seed: u64,
     with_apache: bool,
+    sessions: Option<u32>,
 }
 
 impl Setting {
@@ -96,6 +102,7 @@ const SCENARIOS: &[Scenario] = &[
         "our_compressed_files_start_on_apache",
         files::compressed_on_apache,
     ),
+    ("session_storm", storm::storms),
     ("kazoo_recipes_while_the_leader_dies", kazoo::recipes),
 ];
 
@@ -111,6 +118,7 @@ fn main() -> ExitCode {
             requests: arguments.requests,
             seed: arguments.seed,
             with_apache: arguments.with_apache,
+            sessions: arguments.sessions,
             ..setting
         },
         Err(error) => {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use bytes::Bytes;
+use ferrokeeper::tools::storm;
 use tests::load::{Load, Shape};
 use tests::raw::Connection;
 use wire::client::{CreateRequest, ErrorCode, PathRequest, Request, SetDataRequest};
@@ -232,5 +233,53 @@ fn a_leader_that_serves_nobody_leaves_its_clients_to_the_others() -> anyhow::Res
     for client in [&mut moved, &mut kept] {
         assert_eq!(error(client, exists(&format!("/{led}")))?, 0);
     }
+    Ok(())
+}
+
+#[test]
+fn client_that_comes_while_there_is_no_leader_waits_for_the_next() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "")?;
+    let leader = ensemble.leader(START)?;
+    let mut client = Connection::connect(ensemble.member(leader).client, SessionId::NONE)?;
+    assert_eq!(error(&mut client, create("/e", EPHEMERAL))?, 0);
+    let follower = if leader == 1 { 2 } else { 1 };
+    ensemble.kill(leader)?;
+    let mut moved = Connection::connect(ensemble.member(follower).client, client.session)?;
+    assert_eq!(moved.session, client.session);
+    assert_eq!(error(&mut moved, exists("/e"))?, 0);
+    Ok(())
+}
+
+#[test]
+fn all_sessions_come_back_when_the_leader_is_killed_and_connections_are_cut() -> anyhow::Result<()>
+{
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 3, "")?;
+    let leader = ensemble.leader(START)?;
+    let servers = ensemble
+        .members
+        .iter()
+        .map(|member| member.client.to_string());
+    let arguments = storm::Arguments {
+        servers: servers.collect(),
+        sessions: 400,
+        timeout: 10_000,
+        kill: vec![ensemble.process(leader)?.id()],
+        cut: true,
+        limit: 60,
+        json: false,
+        part: None,
+    };
+    let report = storm::run(&arguments, |_| {})?.expect("a storm has a report");
+    let whole = (
+        report.kept,
+        report.came_back,
+        report.expired,
+        report.missing,
+    );
+    assert_eq!(whole, (0, 400, 0, 0), "{report}");
+    let lost = (report.ephemerals_lost, report.watches_lost);
+    assert_eq!(lost, (0, 0), "{report}");
     Ok(())
 }

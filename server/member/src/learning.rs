@@ -1,6 +1,6 @@
 //! What a learner remembers of its own clients' questions to the leader.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use wire::quorum::{Packet, Revalidated, SessionTimeout, packet};
 use wire::{DecodeError, Record, SessionId, Zxid};
@@ -20,6 +20,8 @@ pub(crate) struct Learning {
     answered: VecDeque<(Zxid, SessionId, i32)>,
     /// Sessions that clients want to go on with, until the leader answers REVALIDATE.
     resuming: BTreeMap<SessionId, VecDeque<(ClientId, i32)>>,
+    /// The clients among them that still wait.
+    waiting: BTreeSet<ClientId>,
     /// Sessions heard from since the last PING.
     touched: BTreeMap<SessionId, i32>,
 }
@@ -60,6 +62,7 @@ impl Learning {
             .entry(session)
             .or_default()
             .push_back((client, timeout));
+        self.waiting.insert(client);
         let question = SessionTimeout { session, timeout };
         Packet::with(packet::REVALIDATE, Zxid::NONE, question.to_bytes())
     }
@@ -81,18 +84,28 @@ impl Learning {
         if waiting.is_empty() {
             self.resuming.remove(&session);
         }
+        if let Some((client, _)) = first {
+            self.waiting.remove(&client);
+        }
         Ok(first.map(|(client, timeout)| (client, session, timeout, valid)))
     }
 
-    /// Questions without an answer, when the leader is lost.
+    /// A client does not wait any more. The leader's answer will come all the same.
+    pub(crate) fn forget(&mut self, client: ClientId) {
+        self.waiting.remove(&client);
+    }
+
+    /// Questions that clients wait for and that have no answer, when the leader is lost.
     pub(crate) fn unanswered(self) -> Vec<(ClientId, SessionId, i32)> {
-        self.resuming
-            .into_iter()
-            .flat_map(|(session, waiting)| {
-                waiting
-                    .into_iter()
-                    .map(move |(client, timeout)| (client, session, timeout))
-            })
+        let Self {
+            resuming, waiting, ..
+        } = self;
+        let all = resuming.into_iter().flat_map(|(session, asked)| {
+            asked
+                .into_iter()
+                .map(move |(client, timeout)| (client, session, timeout))
+        });
+        all.filter(|(client, ..)| waiting.contains(client))
             .collect()
     }
 
@@ -155,6 +168,25 @@ mod tests {
                 .resumed(&Packet::bare(packet::REVALIDATE, Zxid::NONE))
                 .is_err()
         );
+    }
+
+    #[test]
+    fn only_who_still_waits_has_an_unanswered_question() {
+        let mut learning = Learning::default();
+        for client in 1..=3 {
+            learning.resume(ClientId(client), SessionId(7), 100);
+        }
+        learning.forget(ClientId(2));
+        let session = SessionId(7);
+        let answer = Revalidated {
+            session,
+            valid: true,
+        }
+        .to_bytes();
+        let answer = Packet::with(packet::REVALIDATE, Zxid::NONE, answer);
+        let answered = Ok(Some((ClientId(1), session, 100, true)));
+        assert_eq!(learning.resumed(&answer), answered);
+        assert_eq!(learning.unanswered(), [(ClientId(3), session, 100)]);
     }
 
     #[test]

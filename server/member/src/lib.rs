@@ -76,6 +76,8 @@ pub enum Input {
         /// The timeout, already negotiated, milliseconds.
         timeout: i32,
     },
+    /// A connection is over: if it waits to go on with a session, it does so no more.
+    Gone(ClientId),
     /// Changes that clients ask for, `sync` and `closeSession` included, in each client's order.
     /// A change is answered when its transaction is applied, a `sync` by
     /// [`Effect::SyncDone`].

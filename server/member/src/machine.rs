@@ -36,7 +36,7 @@ pub struct Member {
     /// Requests that wait for a leader, or for room.
     held: Held,
     /// Clients that want to go on with a session, while there is no leader to ask.
-    resuming: VecDeque<(ClientId, SessionId, i32)>,
+    resuming: BTreeMap<ClientId, (SessionId, i32)>,
     /// Learners' questions about sessions, while this member does not know the answers yet.
     revalidating: Vec<(LinkId, PeerId, Packet)>,
     /// Sessions of which a request was refused: later ones must not overtake it. They are taken
@@ -92,7 +92,7 @@ impl Member {
             applied,
             delivered: applied,
             held: Held::new(HELD_LIMIT),
-            resuming: VecDeque::new(),
+            resuming: BTreeMap::new(),
             revalidating: Vec::new(),
             refused: BTreeSet::new(),
             locals,
@@ -125,6 +125,12 @@ impl Member {
                 session,
                 timeout,
             } => self.resume(now, client, session, timeout),
+            Input::Gone(client) => {
+                self.resuming.remove(&client);
+                if let Part::Learning(learning) = &mut self.part {
+                    learning.forget(client);
+                }
+            }
             Input::Writes(writes) => {
                 for write in writes {
                     self.ask(now, tree, Origin::Here, Ask::Write(write));
@@ -332,7 +338,9 @@ impl Member {
             },
         };
         if let Part::Learning(before) = std::mem::replace(&mut self.part, next) {
-            self.resuming.extend(before.unanswered());
+            let unanswered = before.unanswered().into_iter();
+            self.resuming
+                .extend(unanswered.map(|(client, session, timeout)| (client, (session, timeout))));
         }
         self.held.forget_learners();
         self.revalidating.clear();
@@ -348,7 +356,7 @@ impl Member {
                 self.forward(write);
             }
         }
-        for (client, session, timeout) in std::mem::take(&mut self.resuming) {
+        for (client, (session, timeout)) in std::mem::take(&mut self.resuming) {
             self.ask_leader_to_resume(client, session, timeout);
         }
     }
@@ -367,7 +375,7 @@ impl Member {
         let mut leading = Leading::new(now, &self.settings, tree, last);
         leading.set_next(self.zab.next_zxid());
         self.part = Part::Leading(Box::new(leading));
-        for (client, session, timeout) in std::mem::take(&mut self.resuming) {
+        for (client, (session, timeout)) in std::mem::take(&mut self.resuming) {
             self.resume(now, client, session, timeout);
         }
         for (link, peer, packet) in std::mem::take(&mut self.revalidating) {
@@ -416,9 +424,9 @@ impl Member {
                 self.resumed(client, session, timeout, false);
             }
             Part::Waiting { .. } => {
-                self.resuming.push_back((client, session, timeout));
+                self.resuming.insert(client, (session, timeout));
                 if self.resuming.len() > RESUMING_LIMIT {
-                    self.resuming.pop_front();
+                    self.resuming.pop_first();
                 }
             }
             Part::Learning(_) => self.ask_leader_to_resume(client, session, timeout),

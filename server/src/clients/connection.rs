@@ -40,6 +40,9 @@ const READS_PER_GUARD: usize = 128;
 const ROUNDS: usize = 8;
 /// How long a client may take to fetch its last answers.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client that comes while the leader is lost waits for the next one, before it may try
+/// another member: no longer than clients pause by themselves.
+const LEADERLESS: Duration = Duration::from_secs(1);
 /// Bytes taken from a socket at once.
 const INPUT: usize = 64 << 10;
 
@@ -94,8 +97,11 @@ pub(crate) enum Phase {
     Connecting {
         /// The flag of the answer, if the client knows it.
         read_only: Option<bool>,
-        /// When it asked for a new one, in the member's milliseconds.
+        /// When it asked for a new one, in the member's milliseconds. Else it goes on with its
+        /// own, so that asking again does no harm.
         since: Option<u64>,
+        /// The newest that the client has seen.
+        seen: Zxid,
     },
     /// Has a session.
     Serving,
@@ -322,11 +328,10 @@ impl Connection {
                 .inc();
             return self.close();
         }
-        let hello = match handshake::read(
-            frame,
-            self.shared.applied(),
-            self.shared.config.session_timeouts,
-        ) {
+        let is_held = serving == Serving::Holding;
+        let applied = (!is_held).then(|| self.shared.applied());
+        let timeouts = self.shared.config.session_timeouts;
+        let hello = match handshake::read(frame, applied, timeouts) {
             Ok(hello) => hello,
             Err(error) => {
                 tracing::info!(peer = %self.mailbox.peer, %error, "client refused");
@@ -369,7 +374,14 @@ impl Connection {
         };
         let is_new = matches!(work, Work::Open { .. });
         let since = is_new.then(|| self.shared.clock.millis());
-        self.phase = Phase::Connecting { read_only, since };
+        self.phase = Phase::Connecting {
+            read_only,
+            since,
+            seen: hello.seen,
+        };
+        if is_held {
+            self.deadline = Some(Box::pin(tokio::time::sleep(LEADERLESS)));
+        }
         self.shared.inbox.push(work, 0);
     }
 
@@ -421,7 +433,12 @@ impl Connection {
                     self.close();
                 }
                 Mail::RoleChanged => {
-                    if self.exchange.writes() > 0 || self.phase != Phase::Serving {
+                    let may_stay = match self.phase {
+                        Phase::Serving => self.exchange.writes() == 0,
+                        Phase::Connecting { since, .. } => since.is_none(),
+                        _ => false,
+                    };
+                    if !may_stay {
                         self.close();
                     }
                 }
@@ -474,9 +491,17 @@ impl Connection {
     }
 
     fn connected(&mut self, session: SessionId, timeout: i32, out: &mut Vec<u8>) {
-        let Phase::Connecting { read_only, since } = self.phase else {
+        let Phase::Connecting {
+            read_only,
+            since,
+            seen,
+        } = self.phase
+        else {
             return;
         };
+        if handshake::is_behind(self.shared.applied(), seen) {
+            return self.close();
+        }
         self.session = session;
         self.mailbox.counters.connected(session, timeout);
         self.phase = Phase::Serving;

@@ -31,25 +31,34 @@ pub(crate) enum Refusal {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) wish: Wish,
+    /// The newest that the client has seen.
+    pub(crate) seen: Zxid,
     /// Whether the answer has the read-only flag: clients before 3.4 neither send nor expect it.
     pub(crate) mirrors_read_only: bool,
     /// Whether the client goes with a member that only shows what it has.
     pub(crate) accepts_read_only: bool,
 }
 
-/// Reads a first frame.
+/// Whether a member that has applied so much may not serve a client that has seen so much. Apache's
+/// zxids are signed: a client that has seen nothing may say -1.
+pub(crate) const fn is_behind(applied: Zxid, seen: Zxid) -> bool {
+    seen.0 as i64 > applied.0 as i64
+}
+
+/// Reads a first frame. What the client has seen is not looked at while `applied` is not known.
 ///
 /// # Errors
 /// If the connection is to be closed without an answer.
 pub(crate) fn read(
     frame: &Bytes,
-    applied: Zxid,
+    applied: Option<Zxid>,
     (least, greatest): (i32, i32),
 ) -> Result<Hello, Refusal> {
     let request = ConnectRequest::from_bytes(frame)?;
     let seen = request.last_zxid_seen;
-    // Apache's zxids are signed: a client that has seen nothing may say -1.
-    if seen.0 as i64 > applied.0 as i64 {
+    if let Some(applied) = applied
+        && is_behind(applied, seen)
+    {
         return Err(Refusal::Behind { seen, applied });
     }
     let timeout = request.timeout.clamp(least, greatest);
@@ -63,6 +72,7 @@ pub(crate) fn read(
     };
     Ok(Hello {
         wish,
+        seen,
         mirrors_read_only: request.read_only.is_some(),
         accepts_read_only: request.read_only == Some(true),
     })
@@ -109,7 +119,7 @@ mod tests {
         let session = SessionId(0x0100_0000_0000_0001);
         let read = |password: &[u8]| {
             let frame = request(session, password).to_bytes();
-            read(&frame, Zxid(7), (200, 1000)).map(|hello| hello.wish)
+            read(&frame, Some(Zxid(7)), (200, 1000)).map(|hello| hello.wish)
         };
         let timeout = 200;
         assert_eq!(
@@ -127,18 +137,19 @@ mod tests {
             seen: Zxid(7),
             applied: Zxid(6),
         };
-        assert_eq!(read(&frame, Zxid(6), (200, 1000)), Err(refusal));
+        assert_eq!(read(&frame, Some(Zxid(6)), (200, 1000)), Err(refusal));
     }
 
     #[test]
     fn clients_before_3_4_are_answered_without_the_flag() {
         let mut request = request(SessionId::NONE, &[]);
         request.read_only = None;
-        let hello = read(&request.to_bytes(), Zxid(7), (4, 50)).expect("a request");
+        let hello = read(&request.to_bytes(), Some(Zxid(7)), (4, 50)).expect("a request");
         assert_eq!(
             hello,
             Hello {
                 wish: Wish::New { timeout: 50 },
+                seen: Zxid(7),
                 mirrors_read_only: false,
                 accepts_read_only: false,
             }
