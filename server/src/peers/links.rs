@@ -250,6 +250,7 @@ impl Links {
     async fn receive(&self, id: LinkId, mut from: OwnedReadHalf) -> io::Result<()> {
         let mut decoder = PacketDecoder::new(self.settings.packet);
         loop {
+            make_room(decoder.buffer());
             let before = decoder.buffer().len();
             if from.read_buf(decoder.buffer()).await? == 0 {
                 return Ok(());
@@ -309,6 +310,20 @@ impl Links {
 const PASSING_EVERY: Duration = Duration::from_millis(20);
 /// Bytes of a snapshot taken from a socket at once.
 const STREAM_READ: usize = 1 << 20;
+
+/// Room for packets that is made at once.
+const READ: usize = 64 << 10;
+/// Room that is worth a read.
+const LEAST: usize = 4 << 10;
+
+/// Makes room to read into. What was read is kept for long in part, and shares the buffer's memory:
+/// so the buffer is used up to its end before there is a new one.
+fn make_room(buffer: &mut bytes::BytesMut) {
+    if buffer.capacity() - buffer.len() < LEAST {
+        // A packet that is longer than the room is not moved too often.
+        buffer.reserve(READ.max(buffer.len()));
+    }
+}
 
 fn invalid(error: wire::DecodeError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)

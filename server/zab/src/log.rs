@@ -110,12 +110,16 @@ impl Log {
     /// Takes out what is committed and durable and not delivered yet.
     pub(crate) fn deliver(&mut self) -> Option<Effect> {
         let through = self.committed.min(self.synced);
+        if self
+            .undelivered
+            .front()
+            .is_none_or(|first| first.zxid() > through)
+        {
+            return None;
+        }
         let count = self
             .undelivered
             .partition_point(|entry| entry.zxid() <= through);
-        if count == 0 {
-            return None;
-        }
         let entries: Vec<_> = self.undelivered.drain(..count).collect();
         self.delivered = entries[count - 1].zxid();
         self.window.trim(self.delivered);
