@@ -8,6 +8,7 @@ mod debian;
 mod files;
 mod foreign;
 mod kazoo;
+mod nulls;
 mod quorum;
 mod storm;
 mod suites;
@@ -87,6 +88,7 @@ const SCENARIOS: &[Scenario] = &[
     ("apache_alone", quorum::apache_alone),
     ("same_answers", answers::same),
     ("same_answers_pipelined", answers::same_pipelined),
+    ("same_answers_to_null", nulls::same),
     ("deviations_are_found", answers::deviations_are_found),
     ("same_cli", cli::same),
     ("c_client_api", cclient::same),

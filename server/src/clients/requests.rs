@@ -122,6 +122,9 @@ impl Connection {
                 let Some(Ok(request)) = request else {
                     return self.answer(header.xid, self.applied(), ErrorCode::MarshallingError);
                 };
+                if reader.nulls() > 0 && request.looks_up_what_is_empty() {
+                    return self.answer(header.xid, self.applied(), ErrorCode::MarshallingError);
+                }
                 let since = self.shared.clock.millis();
                 let xid = header.xid;
                 if self.is_late && op != Some(OpCode::CloseSession) {

@@ -149,6 +149,7 @@ impl<'a> Preparation<'a> {
             }
             Request::CloseSession(()) => Ok((kind::CLOSE_SESSION, self.close_session())),
             Request::DeleteContainer(r) => self.delete_container(&r.path),
+            Request::Null(..) => Err(ErrorCode::MarshallingError),
             // Alone it was never more than an oversight, which Apache closed in 3.9.3.
             Request::Check(_) => Err(ErrorCode::Unimplemented),
             one => self.one(one),

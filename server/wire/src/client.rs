@@ -365,18 +365,29 @@ macro_rules! requests {
     ($( $variant:ident($record:ty) ),* $(,)?) => {
         /// A request, decoded. The variant's name is its [`OpCode`]'s.
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub enum Request { $( #[doc = concat!("See [`OpCode::", stringify!($variant), "`].")] $variant($record), )* }
+        pub enum Request {
+            $( #[doc = concat!("See [`OpCode::", stringify!($variant), "`].")] $variant($record), )*
+            /// A write that has null for a path or for whom an ACL names, which Apache reads and
+            /// cannot prepare: its operation, its record as it came.
+            Null(OpCode, Bytes),
+        }
 
         impl Request {
             /// What it asks for.
             #[must_use]
             pub const fn op(&self) -> OpCode {
-                match self { $( Self::$variant(_) => OpCode::$variant, )* }
+                match self {
+                    $( Self::$variant(_) => OpCode::$variant, )*
+                    Self::Null(op, _) => *op,
+                }
             }
 
             /// Appends the record, without header.
             pub fn encode(&self, out: &mut Vec<u8>) {
-                match self { $( Self::$variant(r) => r.encode(out), )* }
+                match self {
+                    $( Self::$variant(r) => r.encode(out), )*
+                    Self::Null(_, record) => out.extend_from_slice(record),
+                }
             }
 
             /// Takes the record of `op` off the front of `reader`.
@@ -384,12 +395,17 @@ macro_rules! requests {
             /// # Errors
             /// If the bytes are not its record, or no request has this code.
             pub fn decode(op: OpCode, reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-                Ok(match op {
+                let (start, nulls) = (reader.position(), reader.nulls());
+                let request = match op {
                     $( OpCode::$variant => Self::$variant(reader.read()?), )*
                     OpCode::Notification | OpCode::Error => {
                         return Err(DecodeError::Value { field: "opcode", value: op.code().into() });
                     }
-                })
+                };
+                if reader.nulls() > nulls && request.needs_what_is_empty() {
+                    return Ok(Self::Null(op, reader.since(start)));
+                }
+                Ok(request)
             }
         }
 
@@ -438,6 +454,52 @@ requests! {
     WhoAmI(()),
     CreateSession(CreateSessionRequest),
     CloseSession(()),
+}
+
+impl Request {
+    /// Whether, were what is empty null, Apache could not prepare it. It refuses unknown modes
+    /// before it looks, and a setData or setACL without a path in an orderly way.
+    fn needs_what_is_empty(&self) -> bool {
+        let names_nobody = |acl: &[Acl]| {
+            let mut ids = acl.iter().map(|entry| &entry.id);
+            ids.any(|id| id.id.is_empty() && !id.scheme.is_empty())
+        };
+        let create = |path: &str, acl: &[Acl], flags| {
+            let is_empty = path.is_empty() || names_nobody(acl);
+            is_empty && CreateMode::from_code(flags).is_some()
+        };
+        match self {
+            Self::Create(r) | Self::Create2(r) | Self::CreateContainer(r) => {
+                create(&r.path, &r.acl, r.flags)
+            }
+            Self::CreateTtl(r) => create(&r.path, &r.acl, r.flags),
+            Self::Delete(r) => r.path.is_empty(),
+            Self::SetAcl(r) => !r.path.is_empty() && names_nobody(&r.acl),
+            Self::Multi(multi) => multi.ops.iter().any(|part| match part {
+                Self::SetData(r) => r.path.is_empty(),
+                Self::Check(r) => r.path.is_empty(),
+                Self::Null(..) => true,
+                _ => false,
+            }),
+            _ => false,
+        }
+    }
+
+    /// Whether, were what is empty null, Apache could not serve it: it looks up the path.
+    #[must_use]
+    pub fn looks_up_what_is_empty(&self) -> bool {
+        let any = |paths: &[String]| paths.iter().any(String::is_empty);
+        match self {
+            Self::Exists(r) | Self::GetData(r) | Self::GetChildren(r) | Self::GetChildren2(r) => {
+                r.path.is_empty()
+            }
+            Self::GetAcl(r) | Self::GetAllChildrenNumber(r) => r.path.is_empty(),
+            Self::SetWatches(r) => any(&r.data) || any(&r.exist) || any(&r.child),
+            Self::SetWatches2(r) => any(&r.data) || any(&r.exist) || any(&r.child),
+            Self::MultiRead(multi) => multi.ops.iter().any(Self::looks_up_what_is_empty),
+            _ => false,
+        }
+    }
 }
 
 /// A request that changes something, on its way to the leader.

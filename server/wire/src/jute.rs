@@ -39,13 +39,18 @@ pub enum DecodeError {
 pub struct Reader<'a> {
     source: &'a Bytes,
     at: usize,
+    nulls: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads from the start of `source`.
     #[must_use]
     pub const fn new(source: &'a Bytes) -> Self {
-        Self { source, at: 0 }
+        Self {
+            source,
+            at: 0,
+            nulls: 0,
+        }
     }
 
     /// How many bytes are not read yet.
@@ -58,6 +63,18 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub const fn position(&self) -> usize {
         self.at
+    }
+
+    /// How many of the strings read so far were null.
+    #[must_use]
+    pub const fn nulls(&self) -> usize {
+        self.nulls
+    }
+
+    /// What was read since this position, sharing the source's memory.
+    #[must_use]
+    pub fn since(&self, position: usize) -> Bytes {
+        self.source.slice(position..self.at)
     }
 
     /// The next `n` bytes.
@@ -213,15 +230,17 @@ impl Record for bool {
 /// although its own reader turns that into question marks. Nothing else that is not UTF-8 is
 /// read; Apache replaces it, and two identities that differ in it would become one.
 ///
-/// A null string reads as the empty one: no record has a field where the two differ, since path
-/// validation refuses both.
+/// A null string reads as the empty one, and the reader counts it.
 impl Record for String {
     const LEAST: usize = 4;
     fn encode(&self, out: &mut Vec<u8>) {
         self.as_bytes().encode_to(out);
     }
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let n = reader.length()?.unwrap_or(0);
+        let Some(n) = reader.length()? else {
+            reader.nulls += 1;
+            return Ok(Self::new());
+        };
         let bytes = reader.take(n)?;
         match std::str::from_utf8(bytes) {
             Ok(text) => Ok(text.to_owned()),

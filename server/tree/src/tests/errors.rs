@@ -1,6 +1,6 @@
 //! Each way to be refused, and which comes first.
 
-use wire::client::ErrorCode;
+use wire::client::{ErrorCode, OpCode};
 
 use super::*;
 
@@ -113,6 +113,10 @@ fn changes_are_refused() {
         (set_acl("/locked", Acl::open(), 9), ErrorCode::NoAuth),
         (check("/a", -1), ErrorCode::Unimplemented),
         (Request::Ping(()), ErrorCode::Unimplemented),
+        (
+            Request::Null(OpCode::Delete, Bytes::new()),
+            ErrorCode::MarshallingError,
+        ),
     ] {
         refused(&mut leader, request, error);
     }

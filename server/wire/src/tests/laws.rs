@@ -281,6 +281,43 @@ fn counts_reserve_what_their_bytes_justify() {
 }
 
 #[test]
+fn what_is_null_is_told_from_what_is_empty() {
+    let decode = |op: OpCode, parts: &[&[u8]]| {
+        let bytes = Bytes::from(parts.concat());
+        let request = Request::decode(op, &mut Reader::new(&bytes)).expect("a request");
+        (matches!(request, Request::Null(..)), request, bytes)
+    };
+    let (null, empty, any) = ([0xff; 4], [0; 4], [0xff; 4]);
+    let set = [&null[..], &empty, &any].concat();
+    let header = |op: OpCode| MultiHeader {
+        kind: op.code(),
+        done: false,
+        err: -1,
+    };
+    let set = [
+        &header(OpCode::SetData).to_bytes()[..],
+        &set,
+        &MultiHeader::END.to_bytes(),
+    ];
+    for (op, parts) in [
+        (OpCode::Delete, &[&null[..], &any][..]),
+        (OpCode::Multi, &set),
+    ] {
+        let (is_null, request, bytes) = decode(op, parts);
+        assert!(is_null && request.op() == op, "{request:?}");
+        let mut again = Vec::new();
+        request.encode(&mut again);
+        assert_eq!(again, bytes);
+    }
+    assert!(!decode(OpCode::Delete, &[&empty, &any]).0);
+    assert!(!decode(OpCode::SetData, &[&null, &empty, &any]).0);
+    let bytes = Bytes::from([&null[..], &[1]].concat());
+    let mut reader = Reader::new(&bytes);
+    let read = Request::decode(OpCode::GetData, &mut reader).expect("a request");
+    assert!(reader.nulls() == 1 && read.looks_up_what_is_empty());
+}
+
+#[test]
 fn multis_are_neither_nested_nor_mixed() {
     let get = Request::GetData(PathRequest {
         path: "/a".to_owned(),
