@@ -125,6 +125,7 @@ impl Applier {
             let reader = Reader {
                 watches: &shared.watches,
                 watcher: Watcher(asker.mailbox.client.0),
+                metrics: &shared.metrics,
             };
             self.frames.clear();
             let limits = Limits {
@@ -225,6 +226,7 @@ fn count_committed(shared: &Shared, entries: &[Arc<Entry>]) {
     for entry in entries {
         let took = now.saturating_sub(entry.header().time).max(0);
         metrics.propagation_latency.observe(took as f64);
+        metrics.write_per_namespace.written(entry.txn());
         if is_leader {
             metrics.quorum_ack_latency.observe(took as f64);
         }

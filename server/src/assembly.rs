@@ -77,7 +77,7 @@ pub(crate) fn start(
         recovered,
         tree,
         digests,
-        took: (milliseconds, entries),
+        took,
     } = opened;
     let clock = Clock::start();
     let inbox = Arc::new(Inbox::new());
@@ -98,8 +98,15 @@ pub(crate) fn start(
         .metrics
         .registry
         .register(Box::new(Gauges::of(&shared)?))?;
-    shared.metrics.dbinittime.observe(milliseconds);
-    shared.metrics.startup_txns_loaded.observe(entries as f64);
+    shared.metrics.dbinittime.observe(took.all);
+    shared.metrics.startup_snap_load_time.observe(took.snapshot);
+    if took.entries > 0 {
+        shared.metrics.startup_txns_load_time.observe(took.log);
+    }
+    shared
+        .metrics
+        .startup_txns_loaded
+        .observe(took.entries as f64);
     let on_failure = {
         let stop = stop.clone();
         Arc::new(move |error| stop.fail(ServeError::Snapshot(error)))

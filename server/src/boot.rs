@@ -5,7 +5,7 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tree::{Applied, Loader, Tree};
 use txnlog::{
@@ -79,8 +79,17 @@ pub(crate) struct Opened {
     pub(crate) recovered: Recovered,
     pub(crate) tree: Tree,
     pub(crate) digests: DigestLog,
-    /// Milliseconds that it took, and transactions read from the log.
-    pub(crate) took: (f64, u64),
+    pub(crate) took: Took,
+}
+
+/// Milliseconds that reading took.
+pub(crate) struct Took {
+    /// With the search for what is to be read.
+    pub(crate) all: f64,
+    pub(crate) snapshot: f64,
+    pub(crate) log: f64,
+    /// Transactions of the log.
+    pub(crate) entries: u64,
 }
 
 /// Whether a member may vote from the start.
@@ -128,10 +137,12 @@ pub(crate) fn open(config: &Config, rejoin: bool) -> Result<Opened, BootError> {
     Ok(Opened {
         disk,
         recovered,
-        took: (
-            start.elapsed().as_secs_f64() * 1e3,
-            loaded.replayed.log.entries,
-        ),
+        took: Took {
+            all: milliseconds(start.elapsed()),
+            snapshot: milliseconds(loaded.snapshot),
+            log: milliseconds(loaded.log),
+            entries: loaded.replayed.log.entries,
+        },
         tree: loaded.tree,
         digests: loaded.digests,
     })
@@ -434,8 +445,15 @@ fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
+fn milliseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
 /// A state, and how it was read.
 pub(crate) struct Loaded {
+    /// How long the snapshot took, and the log.
+    snapshot: Duration,
+    log: Duration,
     pub(crate) tree: Tree,
     pub(crate) digests: DigestLog,
     pub(crate) replayed: Replayed,
@@ -443,7 +461,9 @@ pub(crate) struct Loaded {
 
 /// Reads the member's state from its disk.
 pub(crate) fn load(store: &mut Store<RealDisk>, config: &Config) -> Result<Loaded, OpenError> {
+    let start = Instant::now();
     let mut builder = Builder {
+        snapshot_read: start,
         options: tree_options(config),
         loader: None,
         tree: empty_tree(config),
@@ -453,6 +473,10 @@ pub(crate) fn load(store: &mut Store<RealDisk>, config: &Config) -> Result<Loade
         mismatches: 0,
     };
     let replayed = store.replay(&mut builder)?;
+    let (snapshot, log) = (
+        builder.snapshot_read - start,
+        builder.snapshot_read.elapsed(),
+    );
     for rejected in &replayed.rejected {
         tracing::warn!(
             file = %rejected.snapshot.path.display(),
@@ -467,6 +491,8 @@ pub(crate) fn load(store: &mut Store<RealDisk>, config: &Config) -> Result<Loade
         );
     }
     Ok(Loaded {
+        snapshot,
+        log,
         tree: builder.tree,
         digests: builder.digests,
         replayed,
@@ -497,6 +523,7 @@ pub(crate) fn random() -> u64 {
 }
 
 struct Builder {
+    snapshot_read: Instant,
     options: tree::Options,
     loader: Option<Loader>,
     tree: Tree,
@@ -522,6 +549,7 @@ impl Replay for Builder {
     fn trailer(&mut self, trailer: Trailer) -> Result<(), Refusal> {
         let loader = self.loader.take().ok_or("a trailer without a snapshot")?;
         self.tree = loader.finish(self.zxid)?;
+        self.snapshot_read = Instant::now();
         match trailer.digest {
             Some(digest) => {
                 if let Some(mismatch) = self.tree.expect_digest(digest) {

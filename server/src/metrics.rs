@@ -1,18 +1,22 @@
 //! What a member counts, by the names that Apache gives it.
 
+mod namespaces;
 mod summary;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use prometheus::{IntCounter, Registry};
 use wire::{SessionId, Zxid};
 
+pub(crate) use self::namespaces::Namespaces;
 pub(crate) use self::summary::Summary;
 
 macro_rules! metrics {
     (
         counters { $( $counter:ident: $counter_help:literal, )* }
         summaries { $( $summary:ident: $summary_help:literal, )* }
+        namespaces { $( $sizes:ident: $sizes_help:literal, )* }
     ) => {
         /// Counters and summaries of one member. Gauges are read where they are shown.
         pub(crate) struct Metrics {
@@ -26,6 +30,7 @@ macro_rules! metrics {
             pub(crate) slow_syncs: AtomicU64,
             $( pub(crate) $counter: IntCounter, )*
             $( pub(crate) $summary: Summary, )*
+            $( pub(crate) $sizes: Arc<Namespaces>, )*
         }
 
         impl Metrics {
@@ -39,6 +44,10 @@ macro_rules! metrics {
                     let $summary = Summary::new(stringify!($summary), $summary_help)?;
                     registry.register(Box::new($summary.clone()))?;
                 )*
+                $(
+                    let $sizes = Arc::new(Namespaces::new(stringify!($sizes), $sizes_help)?);
+                    registry.register(Box::new(namespaces::Shown($sizes.clone())))?;
+                )*
                 Ok(Self {
                     registry,
                     latency: Latency::default(),
@@ -46,6 +55,7 @@ macro_rules! metrics {
                     slow_syncs: AtomicU64::default(),
                     $( $counter, )*
                     $( $summary, )*
+                    $( $sizes, )*
                 })
             }
 
@@ -53,6 +63,7 @@ macro_rules! metrics {
             pub(crate) fn reset(&self) {
                 $( self.$counter.reset(); )*
                 $( self.$summary.reset(); )*
+                $( self.$sizes.reset(); )*
                 self.latency.reset();
                 self.responses.reset();
             }
@@ -60,6 +71,11 @@ macro_rules! metrics {
             /// All summaries.
             pub(crate) fn summaries(&self) -> Vec<&Summary> {
                 vec![$( &self.$summary, )*]
+            }
+
+            /// All sizes by namespace.
+            pub(crate) fn namespaces(&self) -> Vec<&Namespaces> {
+                vec![$( &*self.$sizes, )*]
             }
         }
     };
@@ -122,6 +138,12 @@ metrics! {
         connection_token_deficit: "Tokens of connections that are taken",
         request_throttle_queue_time_ms: "Milliseconds that requests waited for others",
         election_time: "Milliseconds from looking for a leader to having one",
+        startup_snap_load_time: "Milliseconds of reading a snapshot at the start",
+        startup_txns_load_time: "Milliseconds of reading the log at the start",
+    }
+    namespaces {
+        read_per_namespace: "Bytes that clients read below the first part of a path",
+        write_per_namespace: "Bytes that clients write below the first part of a path",
     }
 }
 

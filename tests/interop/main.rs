@@ -8,6 +8,7 @@ mod debian;
 mod files;
 mod foreign;
 mod kazoo;
+mod metrics;
 mod nulls;
 mod quorum;
 mod storm;
@@ -89,6 +90,7 @@ const SCENARIOS: &[Scenario] = &[
     ("same_answers", answers::same),
     ("same_answers_pipelined", answers::same_pipelined),
     ("same_answers_to_null", nulls::same),
+    ("same_metrics", metrics::same),
     ("deviations_are_found", answers::deviations_are_found),
     ("same_cli", cli::same),
     ("c_client_api", cclient::same),

@@ -9,6 +9,7 @@ use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Gauge, LabelPair, Metric, MetricFamily, MetricType};
 use tree::Tree;
 
+use super::texts::mode;
 use crate::clients::mailbox::Mailbox;
 use crate::shared::Shared;
 
@@ -31,6 +32,8 @@ struct Now {
     /// Since when it leads, milliseconds, and what it shows of that.
     leading: Option<(u64, Status)>,
     standalone: bool,
+    /// Whether it follows, with or without a vote.
+    follows: bool,
     /// Of each first part of a path that has quotas: the sums of limits and usage, in the order
     /// of [`QUOTAS`].
     quotas: BTreeMap<String, [i64; 4]>,
@@ -59,6 +62,7 @@ impl Now {
             uptime,
             leading: leading.map(|(since, status)| (uptime.saturating_sub(since), status)),
             standalone: shared.config.standalone,
+            follows: mode(shared) == "follower",
             quotas: quotas(&tree),
         }
     }
@@ -214,7 +218,11 @@ const GAUGES: &[Row] = &[
     (
         "synced_observers",
         "Observers synced to this leader",
-        |now| now.led(|status| status.zab.synced_observers),
+        |now| {
+            // A follower has none.
+            let led = now.led(|status| status.zab.synced_observers);
+            led.or_else(|| now.follows.then_some(0.0))
+        },
     ),
     ("pending_syncs", "Syncs that are not done", |now| {
         now.led(|status| status.pending_syncs)

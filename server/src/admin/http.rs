@@ -16,7 +16,9 @@ use axum::http::{Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use prometheus::TextEncoder;
-use prometheus::proto::{MetricFamily, MetricType};
+use prometheus::core::Collector;
+use prometheus::process_collector::ProcessCollector;
+use prometheus::proto::{Gauge, Metric, MetricFamily, MetricType};
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use wire::config::Address;
@@ -230,9 +232,22 @@ async fn metrics(State(monitored): State<Monitored>) -> Response {
     }
 }
 
+/// What only grows and is a gauge in Apache all the same.
+const COUNTED_GAUGES: [&str; 3] = ["auth_failed_count", "packets_received", "packets_sent"];
+
 /// All metrics, under the names of 3.9, or of 3.10 if that is asked for.
 pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let mut families = shared.metrics.registry.gather();
+    for family in &mut families {
+        if COUNTED_GAUGES.contains(&family.name()) {
+            let value = family.get_metric().first();
+            let value = value.map_or(0.0, |metric| metric.get_counter().get_value());
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            family.set_field_type(MetricType::GAUGE);
+            family.set_metric(vec![Metric::from_gauge(gauge)]);
+        }
+    }
     if shared.config.admin.total_names {
         for family in &mut families {
             if family.get_field_type() == MetricType::COUNTER {
@@ -240,5 +255,7 @@ pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
             }
         }
     }
+    // By the names that Java's client library has, too.
+    families.extend(ProcessCollector::for_self().collect());
     families
 }

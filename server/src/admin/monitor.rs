@@ -51,14 +51,20 @@ pub(super) fn values(shared: &Shared) -> Vec<(String, String)> {
         }
     }
     for summary in shared.metrics.summaries() {
-        summarize(summary, &mut values);
+        summarize(summary.name(), summary, &mut values);
+        quantiles(summary, &mut values);
+    }
+    for sizes in shared.metrics.namespaces() {
+        for (namespace, summary) in sizes.summaries() {
+            let name = format!("{namespace}_{}", sizes.name());
+            summarize(&name, &summary, &mut values);
+        }
     }
     values
 }
 
 /// Only the mean is not whole, as Apache's.
-fn summarize(summary: &Summary, out: &mut Vec<(String, String)>) {
-    let name = summary.name();
+fn summarize(name: &str, summary: &Summary, out: &mut Vec<(String, String)>) {
     let reading = summary.read();
     let mean = format!("{:?}", rounded(reading.mean()));
     out.push((format!("avg_{name}"), mean));
@@ -68,10 +74,16 @@ fn summarize(summary: &Summary, out: &mut Vec<(String, String)>) {
         ("cnt", reading.count as f64),
         ("sum", reading.sum),
     ];
-    let shares = summary.quantiles([0.5, 0.95, 0.99, 0.999]);
-    let quantiles = ["p50", "p95", "p99", "p999"].into_iter().zip(shares);
-    let quantiles = quantiles.map(|(key, value)| (key, value.unwrap_or(0.0)));
-    for (key, value) in whole.into_iter().chain(quantiles) {
+    for (key, value) in whole {
         out.push((format!("{key}_{name}"), value.round().to_string()));
+    }
+}
+
+fn quantiles(summary: &Summary, out: &mut Vec<(String, String)>) {
+    let name = summary.name();
+    let shares = summary.quantiles([0.5, 0.95, 0.99, 0.999]);
+    for (key, value) in ["p50", "p95", "p99", "p999"].into_iter().zip(shares) {
+        let value = value.unwrap_or(0.0).round();
+        out.push((format!("{key}_{name}"), value.to_string()));
     }
 }

@@ -543,6 +543,7 @@ impl Connection {
                 let reader = Reader {
                     watches: &shared.watches,
                     watcher: Watcher(self.mailbox.client.0),
+                    metrics: &shared.metrics,
                 };
                 let limits = Limits {
                     reads: READS_PER_GUARD,

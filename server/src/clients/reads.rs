@@ -8,12 +8,14 @@ use wire::{Id, Record, Zxid};
 use crate::clients::exchange::{Read, ReadGroup};
 use crate::clients::mailbox::event_frame;
 use crate::deviation::Deviation;
+use crate::metrics::Metrics;
 
 /// What reads need besides the tree.
 pub(crate) struct Reader<'a> {
     pub(crate) watches: &'a Mutex<WatchTable>,
     /// Whose reads they are.
     pub(crate) watcher: Watcher,
+    pub(crate) metrics: &'a Metrics,
 }
 
 /// What was served of a group.
@@ -131,6 +133,7 @@ impl Reader<'_> {
                     session: group.session,
                     identities: &group.identities,
                 };
+                let start = out.len();
                 let mut outcome = tree.read_into(request, caller, out);
                 if Deviation::ExistsUnread.is_made() && matches!(request, Request::Exists(_)) {
                     let all = [Id::new("super", "")];
@@ -140,11 +143,24 @@ impl Reader<'_> {
                     };
                     outcome = outcome.or_else(|_| tree.read_into(request, caller, out));
                 }
+                if outcome.is_ok() {
+                    self.count_bytes(request, &out[start..]);
+                }
                 if let Some((path, kind)) = read_watch(request, &outcome) {
                     self.watches.lock().add(path, kind, self.watcher);
                 }
                 outcome
             }
+        }
+    }
+
+    fn count_bytes(&self, request: &Request, record: &[u8]) {
+        let sizes = &self.metrics.read_per_namespace;
+        match request {
+            Request::GetData(r) => sizes.data_read(&r.path, record.len()),
+            Request::GetChildren(r) => sizes.children_read(&r.path, record, false),
+            Request::GetChildren2(r) => sizes.children_read(&r.path, record, true),
+            _ => {}
         }
     }
 
