@@ -82,7 +82,12 @@ pub(crate) fn start(
     let clock = Clock::start();
     let inbox = Arc::new(Inbox::new());
     let log = Arc::new(LogQueue::default());
-    let settings = settings(&config, &recovered, cluster_id);
+    let snapshot_bytes = recovered
+        .snapshot
+        .as_ref()
+        .and_then(|snapshot| std::fs::metadata(&snapshot.path).ok())
+        .map_or(0, |metadata| metadata.len());
+    let settings = settings(&config, snapshot_bytes, cluster_id);
     let directory = Arc::new(Directory::new(boot.config.clone()));
     let snapshots = disk.store.snapshots();
     let (election, links) = peers(&config, &directory, &inbox, snapshots.clone(), runtime);
@@ -144,7 +149,8 @@ pub(crate) fn start(
     })
 }
 
-fn peers(
+/// The ways to other members.
+pub(crate) fn peers(
     config: &Config,
     directory: &Arc<Directory>,
     inbox: &Arc<Inbox>,
@@ -193,12 +199,8 @@ fn failed(part: &'static str) -> impl FnOnce(std::io::Error) -> ServeError {
     move |source| ServeError::Start { part, source }
 }
 
-fn settings(config: &Config, recovered: &txnlog::Recovered, ensemble: Option<String>) -> Settings {
-    let snapshot_bytes = recovered
-        .snapshot
-        .as_ref()
-        .and_then(|snapshot| std::fs::metadata(&snapshot.path).ok())
-        .map_or(0, |metadata| metadata.len());
+/// What the state machine is told; `snapshot_bytes` are those of the snapshot that it starts from.
+pub(crate) fn settings(config: &Config, snapshot_bytes: u64, ensemble: Option<String>) -> Settings {
     Settings {
         zab: zab::Settings {
             id: config.id,

@@ -383,7 +383,15 @@ impl Config {
     /// # Errors
     /// If a file cannot be read, or what is set there or by `overrides` cannot work.
     pub fn load(file: &Path, overrides: &Overrides) -> Result<Self, ConfigError> {
-        build::config(file, &read(file)?, overrides)
+        Self::parse(file, &read(file)?, overrides)
+    }
+
+    /// The same of a `zoo.cfg` that was read: this is its text.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(file: &Path, text: &str, overrides: &Overrides) -> Result<Self, ConfigError> {
+        build::config(file, text, overrides)
     }
 }
 

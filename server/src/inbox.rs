@@ -102,6 +102,11 @@ impl Inbox {
         }
     }
 
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().work.is_empty()
+    }
+
     /// Moves all that waits into `work`, which is empty; waits for something at most until
     /// `deadline`.
     pub(crate) fn take(&self, work: &mut Vec<Work>, deadline: Instant) {

@@ -35,6 +35,7 @@ mod log_thread;
 mod member_thread;
 mod metrics;
 mod peers;
+pub mod rehearsal;
 mod restore;
 mod routes;
 pub mod serve;

@@ -60,6 +60,11 @@ impl LogQueue {
         }
     }
 
+    /// All that waits.
+    pub(crate) fn take_now(&self) -> Vec<Job> {
+        std::mem::take(&mut self.jobs.lock())
+    }
+
     /// Moves all that waits into `jobs`, which is empty; waits for something.
     pub(crate) fn take(&self, jobs: &mut Vec<Job>) {
         let mut waiting = self.jobs.lock();

@@ -57,8 +57,7 @@ impl MemberThread {
     /// Runs until told to stop.
     pub(crate) fn run(mut self) {
         let mut work = Vec::new();
-        self.state.read_only_at = self.read_only_at();
-        self.carry_out();
+        self.begin();
         while !self.stop.load(Ordering::Acquire) {
             let clock = self.shared.clock;
             let mut deadline = clock.instant(self.member.deadline());
@@ -66,13 +65,24 @@ impl MemberThread {
             let own = [state.hold_until, state.read_only_at, state.show_at];
             deadline = own.into_iter().flatten().fold(deadline, Instant::min);
             self.shared.inbox.take(&mut work, deadline);
-            self.take_in(&mut work);
-            self.carry_out();
-            self.let_go();
-            self.serve_readers();
-            self.show();
-            self.shared.rounds.fetch_add(1, Ordering::Relaxed);
+            self.round(&mut work);
         }
+    }
+
+    /// What comes before the first round.
+    pub(crate) fn begin(&mut self) {
+        self.state.read_only_at = self.read_only_at();
+        self.carry_out();
+    }
+
+    /// Takes in what has come, and carries out what follows.
+    pub(crate) fn round(&mut self, work: &mut Vec<Work>) {
+        self.take_in(work);
+        self.carry_out();
+        self.let_go();
+        self.serve_readers();
+        self.show();
+        self.shared.rounds.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Gives the member all that has come in. Writes that came together are proposed together.

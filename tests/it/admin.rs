@@ -15,28 +15,29 @@ use crate::members::Single;
 use crate::sessions::{create, error, exists};
 
 /// `super:test`.
-const SUPER: &str = "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
+pub(crate) const SUPER: &str =
+    "DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=";
 
-struct Admin {
-    server: Single,
+pub(crate) struct Admin {
+    pub(crate) server: Single,
     address: SocketAddr,
 }
 
 /// An answer: status, headers in lower case, body.
-struct Answer {
-    status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     headers: String,
     body: Vec<u8>,
 }
 
 impl Answer {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 impl Admin {
-    fn start(folder: &Path, settings: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(folder: &Path, settings: &str) -> anyhow::Result<Self> {
         let port = tests::ensemble::free_ports(1)?[0];
         let settings =
             format!("admin.enableServer=true\nadmin.serverPort={port}\n{SUPER}\n{settings}");
@@ -57,15 +58,25 @@ impl Admin {
         credentials: Option<&str>,
         content: &[u8],
     ) -> anyhow::Result<Answer> {
+        let headers = credentials.map(|text| format!("Authorization: {text}\r\n"));
+        self.send_with(method, path, &headers.unwrap_or_default(), content)
+    }
+
+    /// Sends a request with these headers, each with its line's end.
+    pub(crate) fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        content: &[u8],
+    ) -> anyhow::Result<Answer> {
         let mut stream = TcpStream::connect(self.address).context("connect")?;
         stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let credentials = credentials.map(|text| format!("Authorization: {text}\r\n"));
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\
-             Content-Length: {}\r\n{}\r\n",
+             Content-Length: {}\r\n{headers}\r\n",
             content.len(),
-            credentials.unwrap_or_default()
         )?;
         stream.write_all(content).context("send the content")?;
         let mut all = Vec::new();

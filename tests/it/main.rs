@@ -2,6 +2,7 @@
 
 mod access;
 mod admin;
+mod advisories;
 mod chart;
 mod fleet;
 mod hostile;

@@ -91,6 +91,11 @@ impl Single {
         Ok(single)
     }
 
+    /// What it has said so far.
+    pub(crate) fn said(&self) -> anyhow::Result<String> {
+        std::fs::read_to_string(&self.log).context("read the log")
+    }
+
     pub(crate) fn restart(&mut self) -> anyhow::Result<()> {
         self.process = Process::start(&mut self.command, &self.log)?;
         self.wait()

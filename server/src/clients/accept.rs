@@ -47,7 +47,7 @@ impl Places {
     }
 
     /// A place for one more connection from this address, if there is one.
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    pub(crate) fn take(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
         let mut taken = self.taken.lock();
         if self.in_all > 0 && taken.in_all >= self.in_all {
             return None;

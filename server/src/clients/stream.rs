@@ -2,10 +2,13 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+
+use crate::rehearsal::Pipe;
 
 /// What a client's bytes come by. Encrypted streams become further variants; which one it is, is
 /// decided by the first bytes ([`TcpStream::peek`]) before the connection is made.
@@ -13,6 +16,8 @@ use tokio::net::TcpStream;
 pub(crate) enum ByteStream {
     /// Plain TCP.
     Plain(TcpStream),
+    /// In a rehearsal.
+    Memory(Arc<Pipe>),
 }
 
 impl ByteStream {
@@ -22,11 +27,14 @@ impl ByteStream {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let mut buffer = ReadBuf::new(buffer);
-        let result = match self {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
-        };
-        result.map_ok(|()| buffer.filled().len())
+        match self {
+            Self::Plain(stream) => {
+                let mut buffer = ReadBuf::new(buffer);
+                let result = Pin::new(stream).poll_read(cx, &mut buffer);
+                result.map_ok(|()| buffer.filled().len())
+            }
+            Self::Memory(pipe) => pipe.poll_read(cx, buffer),
+        }
     }
 
     /// Writes some of `bytes`.
@@ -37,6 +45,7 @@ impl ByteStream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Memory(pipe) => pipe.poll_write(cx, bytes),
         }
     }
 
@@ -44,6 +53,10 @@ impl ByteStream {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Memory(pipe) => {
+                pipe.shut();
+                Poll::Ready(Ok(()))
+            }
         }
     }
 }

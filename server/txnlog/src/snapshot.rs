@@ -21,7 +21,7 @@ pub use writer::{SnapshotWriter, StagedSnapshot};
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::{SnapshotReadError, SnapshotWriteError};
-use crate::names::{Compression, SnapshotFile};
+use crate::names::{Compression, Paths, SnapshotFile};
 use crate::store::Options;
 
 /// The sections behind a snapshot's body.
@@ -45,6 +45,12 @@ pub struct Snapshots<D> {
 }
 
 impl<D: Disk> Snapshots<D> {
+    /// Those of a directory that no [`Store`](crate::Store) has open.
+    #[must_use]
+    pub fn of(disk: D, paths: &Paths) -> Self {
+        Self::new(disk, paths.snapshots(), &Options::default())
+    }
+
     pub(crate) fn new(disk: D, dir: PathBuf, options: &Options) -> Self {
         Self {
             disk,

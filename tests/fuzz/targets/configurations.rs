@@ -1,13 +1,4 @@
-//! A configuration's text.
+//! A membership's text.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use wire::config::EnsembleConfig;
-
-fuzz_target!(|text: &str| {
-    if let Ok(config) = text.parse::<EnsembleConfig>() {
-        assert_eq!(config.to_string().parse(), Ok(config));
-    }
-    let _ = EnsembleConfig::joining(text);
-    let _ = EnsembleConfig::leaving(text);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::configurations(bytes));

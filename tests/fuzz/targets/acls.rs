@@ -1,0 +1,4 @@
+//! Addresses, networks and credentials.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::acls(bytes));

@@ -1,0 +1,4 @@
+//! A server's bytes.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| fuzzing::responses(bytes));
