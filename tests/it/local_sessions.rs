@@ -49,6 +49,44 @@ fn sessions_of_one_member_cost_the_ensemble_nothing() -> anyhow::Result<()> {
 }
 
 #[test]
+fn sessions_of_one_member_are_told_of_there() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let ensemble = ensemble(folder.path(), 3, LOCAL)?;
+    let leader = ensemble.leader(START)?;
+    let server = ensemble.member(leader).client;
+    let client = Connection::connect(server, SessionId::NONE)?;
+    until(|| {
+        let metrics = words::metrics(server)?;
+        Ok(metrics.get("zk_local_sessions").map(String::as_str) == Some("1"))
+    })?;
+    let dump = words::ask(server, "dump")?;
+    let sets: Vec<&str> = dump
+        .lines()
+        .take_while(|line| !line.starts_with("ephemeral"))
+        .filter(|line| !line.contains(" expire at "))
+        .collect();
+    let session = format!("\t{}", client.session);
+    assert_eq!(
+        sets,
+        [
+            "SessionTracker dump:",
+            "Local Session Sets (1)/(1):",
+            &session,
+            "Global Session Sets (0)/(0):"
+        ]
+    );
+    let cons = words::ask(server, "cons")?;
+    let line = cons.lines().find(|line| line.contains(",sid="));
+    let line = line.unwrap_or_default();
+    ensure!(line.contains("recved=1,sent=1,"), "{line}");
+    ensure!(
+        line.contains(",lop=SESS,") && line.contains(",lcxid=0x0,"),
+        "{line}"
+    );
+    Ok(())
+}
+
+#[test]
 fn an_ephemeral_makes_a_session_the_ensembles() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let ensemble = ensemble(folder.path(), 3, UPGRADABLE)?;

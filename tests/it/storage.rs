@@ -124,6 +124,23 @@ fn shows_its_configuration(member: &Member, client: &mut Connection) -> anyhow::
 }
 
 #[test]
+fn a_quorum_of_one_leads_and_leads_again() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut ensemble = ensemble(folder.path(), 1, "standaloneEnabled=false")?;
+    for path in ["/first", "/second"] {
+        let address = ensemble.member(1).client;
+        assert_eq!(words::mode(address).as_deref(), Some("leader"));
+        let mut client = Connection::connect(address, SessionId::NONE)?;
+        assert_eq!(error(&mut client, create(path, 0))?, 0);
+        assert_eq!(error(&mut client, exists("/first"))?, 0);
+        ensemble.kill(1)?;
+        ensemble.start(1)?;
+        ensemble.leader(START)?;
+    }
+    Ok(())
+}
+
+#[test]
 fn member_that_lost_its_disk_refuses_until_it_is_told_to_rejoin() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let mut ensemble = ensemble(folder.path(), 3, "")?;

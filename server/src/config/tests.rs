@@ -348,3 +348,15 @@ fn numbers_that_apache_starts_with_start_here() {
         ]
     );
 }
+
+#[test]
+fn one_voter_is_a_quorum_where_no_server_may_stand_alone() {
+    let one = "initLimit=10\nsyncLimit=5\nserver.1=a:2888:3888;2181\n";
+    let folder = Folder::new(Some("1"));
+    let alone = folder.load(one).expect("valid");
+    assert!(alone.standalone && alone.ensemble.members.is_empty());
+    let quorum = folder.load(&format!("{one}standaloneEnabled=false\n"));
+    let quorum = quorum.expect("valid");
+    let voters: Vec<PeerId> = quorum.ensemble.voters().collect();
+    assert_eq!((quorum.standalone, voters), (false, vec![PeerId(1)]));
+}
