@@ -42,7 +42,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Run the suites of kazoo and go-zookeeper on Apache too, to see that what is written down of
-    /// that is still so; adds about ten minutes.
+    /// that is still so; adds a quarter of an hour.
     #[arg(long)]
     with_apache: bool,
     /// Sessions of a storm over Apache's members and ours, in turn and in release; CI has a
