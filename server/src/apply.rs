@@ -227,9 +227,12 @@ fn count_committed(shared: &Shared, entries: &[Arc<Entry>]) {
         let took = now.saturating_sub(entry.header().time).max(0);
         metrics.propagation_latency.observe(took as f64);
         metrics.write_per_namespace.written(entry.txn());
-        if is_leader {
-            metrics.quorum_ack_latency.observe(took as f64);
-        }
+        let committed = if is_leader {
+            &metrics.quorum_ack_latency
+        } else {
+            &metrics.commit_propagation_latency
+        };
+        committed.observe(took as f64);
     }
     if !is_leader {
         metrics.learner_commit_received_count.inc_by(count);

@@ -14,6 +14,7 @@ use crate::admin::digests::DigestLog;
 use crate::boot::{self, Disk};
 use crate::chores::{Chore, Chores};
 use crate::clients::mailbox::Mail;
+use crate::clock;
 use crate::log_queue::{Job, LogQueue};
 use crate::peers::links::Links;
 use crate::shared::Shared;
@@ -58,8 +59,8 @@ pub(crate) struct LogThread {
 #[derive(Default)]
 pub(crate) struct Waiting {
     is_dirty: bool,
-    /// How many were appended since.
-    entries: usize,
+    /// When the leader made those that were appended since, milliseconds since 1970.
+    times: Vec<i64>,
     sends: Vec<(LinkId, Vec<Packet>)>,
     mark: Option<u64>,
 }
@@ -98,7 +99,8 @@ impl LogThread {
                 metrics
                     .sync_processor_request_queued
                     .inc_by(entries.len() as u64);
-                self.waiting.entries += entries.len();
+                let times = entries.iter().map(|entry| entry.header().time);
+                self.waiting.times.extend(times);
                 self.waiting.is_dirty = true;
                 self.waiting.mark = Some(mark);
             }
@@ -150,13 +152,18 @@ impl LogThread {
             let start = Instant::now();
             self.store().sync()?;
             let milliseconds = start.elapsed().as_secs_f64() * 1e3;
-            let entries = std::mem::take(&mut self.waiting.entries);
+            let entries = self.waiting.times.len();
+            let now = clock::wall();
             let metrics = &self.shared.metrics;
             metrics.fsynctime.observe(milliseconds);
             metrics
                 .sync_processor_queue_flush_time_ms
                 .observe(milliseconds);
             metrics.sync_processor_batch_size.observe(entries as f64);
+            for time in self.waiting.times.drain(..) {
+                let took = now.saturating_sub(time).max(0);
+                metrics.proposal_ack_creation_latency.observe(took as f64);
+            }
             if milliseconds > self.shared.config.storage.slow_sync as f64 {
                 self.shared
                     .metrics

@@ -12,6 +12,7 @@ use zab::LinkId;
 
 use crate::apply::Applier;
 use crate::clients::mailbox::Mail;
+use crate::clock;
 use crate::inbox::Work;
 use crate::log_queue::{Job, LogQueue};
 use crate::peers::directory::Directory;
@@ -264,12 +265,17 @@ impl MemberThread {
             }),
             E::Append { entries, mark } => {
                 let metrics = &self.shared.metrics;
-                let counter = if self.shared.leading_since().is_some() {
-                    &metrics.proposal_count
+                let count = entries.len() as u64;
+                if self.shared.leading_since().is_some() {
+                    metrics.proposal_count.inc_by(count);
                 } else {
-                    &metrics.learner_proposal_received_count
-                };
-                counter.inc_by(entries.len() as u64);
+                    metrics.learner_proposal_received_count.inc_by(count);
+                    let now = clock::wall();
+                    for entry in entries.iter() {
+                        let took = now.saturating_sub(entry.header().time).max(0);
+                        metrics.proposal_latency.observe(took as f64);
+                    }
+                }
                 self.log.push(Job::Append { entries, mark });
             }
             E::StoreAcceptedEpoch(epoch) => self.log.push(Job::Accepted(epoch)),
@@ -363,6 +369,9 @@ impl MemberThread {
                 let milliseconds = since.elapsed().as_secs_f64() * 1e3;
                 shared.metrics.election_time.observe(milliseconds);
                 shared.metrics.unavailable_time.observe(milliseconds);
+                if matches!(role, Role::Leading { .. }) {
+                    shared.metrics.leader_unavailable_time.observe(milliseconds);
+                }
             }
             self.state.hold_until = None;
             self.state.read_only_at = None;
