@@ -96,7 +96,11 @@ fn shown(setting: &Setting, make: Make) -> anyhow::Result<(Families, Families)> 
     programs.apache = Some(jars(&setting.cache)?);
     let folder = setting.folder.join(format!("{make:?}"));
     let mut ensemble = Ensemble::new(&programs, &folder, &[make; 3], SETTINGS)?;
-    let ports = free_ports(3)?;
+    // Some of these may be the members' own, which they do not listen on yet.
+    let config = ensemble.member(1).folder.join("zoo.cfg");
+    let servers = std::fs::read_to_string(config).context("read zoo.cfg")?;
+    let mut ports = free_ports(16)?;
+    ports.retain(|port| !servers.contains(&port.to_string()));
     for (member, port) in ensemble.members.iter().zip(&ports) {
         let config = member.folder.join("zoo.cfg");
         let mut config = File::options()

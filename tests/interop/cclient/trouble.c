@@ -298,9 +298,10 @@ void reading_only(const char *hosts) {
     create(session, "/reading/child", NULL, OPEN, ZOO_PERSISTENT);
     close_session(session);
     order("kill others");
-    struct session *writer = begin_session(first, TIMEOUT_MS, 0);
     session = begin_session(first, TIMEOUT_MS, ZOO_READONLY);
     await_more(session, &session->readonly_connections, 0);
+    /* Not earlier: the member may not know yet that it is alone. */
+    struct session *writer = begin_session(first, TIMEOUT_MS, 0);
     printf("  state %d\n", zoo_state(session->zh));
     get(session, "/reading");
     exists(session, "/absent");
@@ -312,6 +313,7 @@ void reading_only(const char *hosts) {
     create2(session, "/reading/no", ZOO_CONTAINER, 0);
     delete(session, "/reading", -1);
     set_acl(session, "/reading", -1, OPEN);
+    nanosleep(&(struct timespec){.tv_nsec = 500 * 1000 * 1000}, NULL);
     printf("  a session for writing connects: %d\n", writer->connections);
     int connections = session->connections;
     order("start");
