@@ -337,3 +337,23 @@ const fn synchronisation(kind: i32) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_that_are_kept_lie_close_together_and_there_is_room_for_many() {
+        let mut buffer = bytes::BytesMut::new();
+        let mut kept: Vec<bytes::Bytes> = Vec::new();
+        for _ in 0..1000 {
+            make_room(&mut buffer);
+            assert!(buffer.capacity() - buffer.len() >= LEAST);
+            buffer.extend_from_slice(&[7; 200]);
+            kept.push(buffer.split_to(200).freeze());
+        }
+        let is_next = |pair: &[bytes::Bytes]| pair[0].as_ptr_range().end == pair[1].as_ptr();
+        let moves = kept.windows(2).filter(|pair| !is_next(pair)).count();
+        assert_eq!(moves, 1000 * 200 / (READ - LEAST));
+    }
+}
