@@ -1,6 +1,7 @@
 //! What may happen.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use arbitrary::Arbitrary;
 use bytes::Bytes;
@@ -152,6 +153,12 @@ const COMMON: &str = "dataDir=/nonexistent\nclientPort=2181\ntickTime=2000\n\
 
 impl Setting {
     pub(super) fn config(self) -> Config {
+        const COUNT: usize = Setting::Local as usize + 1;
+        static READ: [OnceLock<Config>; COUNT] = [const { OnceLock::new() }; COUNT];
+        READ[self as usize].get_or_init(|| self.read()).clone()
+    }
+
+    fn read(self) -> Config {
         let more = match self {
             Self::Plain => "",
             Self::Extended => {
