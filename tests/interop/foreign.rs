@@ -56,6 +56,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
         seed: 0,
         with_apache: false,
         sessions: None,
+        stage: None,
     })
 }
 

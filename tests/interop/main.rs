@@ -36,7 +36,7 @@ struct Arguments {
     #[arg(long)]
     list: bool,
     /// Random requests of each scenario that compares answers.
-    #[arg(long, default_value_t = 20_000)]
+    #[arg(long, default_value_t = 8_000)]
     requests: u64,
     /// What they are made from: the same for the same seed.
     #[arg(long, default_value_t = 1)]
@@ -49,6 +49,9 @@ struct Arguments {
     /// smaller one over ours alone.
     #[arg(long)]
     sessions: Option<u32>,
+    /// Only this stage of `same_answers`, whose table is then not complete.
+    #[arg(long)]
+    stage: Option<String>,
 }
 
 /// One thing to show, with what it may use.
@@ -67,6 +70,7 @@ struct Setting {
     seed: u64,
     with_apache: bool,
     sessions: Option<u32>,
+    stage: Option<String>,
 }
 
 impl Setting {
@@ -91,6 +95,7 @@ const SCENARIOS: &[Scenario] = &[
     ("same_answers_pipelined", answers::same_pipelined),
     ("same_answers_to_null", nulls::same),
     ("same_metrics", metrics::same),
+    ("same_expiry", answers::same_expiry),
     ("deviations_are_found", answers::deviations_are_found),
     ("same_cli", cli::same),
     ("c_client_api", cclient::same),
@@ -123,6 +128,7 @@ fn main() -> ExitCode {
             seed: arguments.seed,
             with_apache: arguments.with_apache,
             sessions: arguments.sessions,
+            stage: arguments.stage,
             ..setting
         },
         Err(error) => {

@@ -234,10 +234,18 @@ impl Ensemble {
 }
 
 /// Keys that Apache reads only as properties of its JVM, and ours in zoo.cfg too.
-const PROPERTIES: &[&str] = &["readonlymode.enabled", "jute.maxbuffer"];
+const PROPERTIES: &[&str] = &[
+    "readonlymode.enabled",
+    "jute.maxbuffer",
+    "znode.container.checkIntervalMs",
+];
 
 fn apache(jars: &Path, config: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new("java");
+    command
+        .args(["-Xmx1g", "-Dorg.slf4j.simpleLogger.showDateTime=true"])
+        // Unless the configuration says otherwise, containers stay.
+        .arg("-Dznode.container.checkIntervalMs=86400000");
     let text = std::fs::read_to_string(config).context("read zoo.cfg")?;
     for line in text.lines() {
         let key = line.split('=').next().unwrap_or_default();
@@ -246,9 +254,6 @@ fn apache(jars: &Path, config: &Path) -> anyhow::Result<Command> {
         }
     }
     command
-        .args(["-Xmx1g", "-Dorg.slf4j.simpleLogger.showDateTime=true"])
-        // Not read from zoo.cfg: containers are collected when a test says so, which is never.
-        .arg("-Dznode.container.checkIntervalMs=86400000")
         // How a learner was brought up to date is said at this level only.
         .arg("-Dorg.slf4j.simpleLogger.log.org.apache.zookeeper.server.quorum.LearnerHandler=debug")
         .arg("-cp")

@@ -109,7 +109,41 @@ fn makes_ephemeral(request: &Request) -> bool {
         Request::Create(r) | Request::Create2(r) => {
             CreateMode::from_code(r.flags).is_some_and(CreateMode::is_ephemeral)
         }
-        Request::Multi(multi) => multi.ops.iter().any(makes_ephemeral),
+        // One that fails as a whole makes nothing.
+        Request::Multi(multi) => {
+            multi.ops.iter().all(tree::is_well_formed) && multi.ops.iter().any(makes_ephemeral)
+        }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::Acl;
+    use wire::client::{CreateRequest, MultiRequest};
+
+    use super::*;
+
+    fn create(flags: i32) -> Request {
+        Request::Create(CreateRequest {
+            path: "/a".to_owned(),
+            data: None,
+            acl: Acl::open(),
+            flags,
+        })
+    }
+
+    #[test]
+    fn what_makes_an_ephemeral_asks_for_a_session_of_the_ensemble() {
+        let multi = |flags: [i32; 2]| {
+            let ops = flags.map(create).to_vec();
+            makes_ephemeral(&Request::Multi(MultiRequest { ops }))
+        };
+        assert!(makes_ephemeral(&create(1)) && makes_ephemeral(&create(3)));
+        assert!(!makes_ephemeral(&create(0)) && !makes_ephemeral(&create(7)));
+        assert!(multi([0, 3]) && multi([1, 0]));
+        assert!(!multi([0, 2]));
+        // No such mode.
+        assert!(!multi([3, 7]));
     }
 }

@@ -1,9 +1,9 @@
 //! A client's wish to change the membership: whether it makes sense.
 
 use tree::Tree;
-use wire::Perms;
 use wire::client::{ErrorCode, ReconfigRequest, Write};
 use wire::config::EnsembleConfig;
+use wire::{PeerId, Perms};
 
 /// The znode whose ACL says who may change the membership.
 const CONFIG: &str = "/zookeeper/config";
@@ -15,7 +15,7 @@ const FEWEST_VOTERS: usize = 2;
 ///
 /// # Errors
 /// If it is asked for over another configuration than the one in force, or is none that an
-/// ensemble could have, or who asks may not change it.
+/// ensemble could have, or one of which no quorum is here, or who asks may not change it.
 pub(crate) fn wanted(
     tree: &Tree,
     current: &EnsembleConfig,
@@ -33,6 +33,11 @@ pub(crate) fn wanted(
     let wanted = wanted.map_err(|_| ErrorCode::BadArguments)?;
     if wanted.voters().count() < FEWEST_VOTERS {
         return Err(ErrorCode::BadArguments);
+    }
+    // Before the ACL, as Apache.
+    let known = |voter: &PeerId| current.members.contains_key(voter);
+    if wanted.voters().filter(known).count() * 2 <= wanted.voters().count() {
+        return Err(ErrorCode::NewConfigNoQuorum);
     }
     let acl = tree.acl_of(CONFIG).ok_or(ErrorCode::NoNode)?;
     if !tree.allows(acl, Perms::WRITE, &write.identities) {
@@ -88,10 +93,13 @@ mod tests {
         let super_user = || Id::new("super", "");
         let ids = |ids: &[i64]| Ok(ids.iter().map(|id| PeerId(*id)).collect());
         let bad = Err(ErrorCode::BadArguments);
+        let absent = Err(ErrorCode::NewConfigNoQuorum);
         for (joining, leaving, new_members, outcome) in [
             ("server.4=d:1:2;3", "", "", ids(&[1, 2, 3, 4])),
             ("server.4=d:1:2;3", "1,9", "", ids(&[2, 3, 4])),
-            ("", "", "server.5=e:1:2;3,server.6=f:1:2;3", ids(&[5, 6])),
+            ("", "", "server.2=b:1:2;3,server.3=f:1:2;3", ids(&[2, 3])),
+            ("", "", "server.5=e:1:2;3,server.6=f:1:2;3", absent.clone()),
+            ("", "", "server.1=a:1:2;3,server.6=f:1:2;3", absent),
             ("server.4=d:1:2", "", "", bad.clone()),
             ("server.4=a:1:5;6", "", "", bad.clone()),
             ("x", "", "", bad.clone()),
@@ -114,7 +122,11 @@ mod tests {
     #[test]
     fn who_may_only_read_the_configuration_may_not_change_it() {
         let stranger = Id::new("ip", "127.0.0.1");
-        let outcome = asked(request("", "1", ""), stranger);
+        let outcome = asked(request("", "1", ""), stranger.clone());
         assert_eq!(outcome, Err(ErrorCode::NoAuth));
+        // That nobody of the new one is here counts more.
+        let strangers = request("", "", "server.5=e:1:2;3,server.6=f:1:2;3");
+        let outcome = asked(strangers, stranger);
+        assert_eq!(outcome, Err(ErrorCode::NewConfigNoQuorum));
     }
 }

@@ -156,7 +156,6 @@ impl Tree {
         let acl = self.acls.intern(new.acl);
         let stat = new.stat();
         let id = self.add(parent, new.path, name, new.data, &stat, acl);
-        self.count_made(new.path, new.data.map_or(0, <[u8]>::len));
         out.event(new.path, EventType::NodeCreated, self.acl(id));
         out.event(
             parent_path,
@@ -167,6 +166,8 @@ impl Tree {
         if kind != kind::CREATE {
             self.stat(id).encode(&mut out.body);
         }
+        // Last, as Apache: the answer tells of a quota's znode as it was sent, not as counted.
+        self.count_made(new.path, new.data.map_or(0, <[u8]>::len));
         Ok(())
     }
 

@@ -49,7 +49,9 @@ mod znodes;
 pub use applied::{Applied, DigestMismatch, Event};
 pub use cut::{CutId, CutProgress};
 pub use load::{LoadError, Loader};
-pub use prepare::{Pending, PrepareContext, Standing, prepare, prepare_error, prepare_reconfig};
+pub use prepare::{
+    Pending, PrepareContext, Standing, is_well_formed, prepare, prepare_error, prepare_reconfig,
+};
 pub use quota::{Quota, Usage};
 pub use tree::{Caller, Options, Tree};
 pub use watch::{CatchUp, WatchKind, WatchTable, Watcher, read_watch};

@@ -21,6 +21,7 @@ use crate::quota::{Quota, Usage};
 use crate::{Tree, acl, digest, path};
 use pending::{AclSource, DataSource, Live};
 
+pub use multi::is_well_formed;
 pub use pending::Pending;
 
 /// What the leader knows of a request's session.

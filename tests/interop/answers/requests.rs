@@ -3,9 +3,12 @@
 use bytes::Bytes;
 use wire::client::{
     AddWatchRequest, BarePath, CheckVersionRequest, CreateRequest, CreateTtlRequest, DeleteRequest,
-    MultiRequest, PathRequest, Request, SetAclRequest, SetDataRequest, SetWatches2, WatchesRequest,
+    MultiRequest, PathRequest, Request, SaslToken, SetAclRequest, SetDataRequest, SetWatches,
+    SetWatches2, WatchesRequest,
 };
 use wire::{Acl, Id, Perms, Zxid};
+
+use super::asked::Asked;
 
 /// Paths that are special, or no paths. Not `/zookeeper/config`, which holds ports, and which
 /// Apache's first leader shows with version 0 until it starts again.
@@ -39,6 +42,38 @@ const ODD_PATHS: &[&str] = &[
     "/ü",
 ];
 
+/// Where quotas are, and where they could be.
+const QUOTA_PATHS: &[&str] = &[
+    "/q",
+    "/q/a",
+    "/q/a/b",
+    "/zookeeper/quota/q",
+    "/zookeeper/quota/q/zookeeper_limits",
+    "/zookeeper/quota/q/zookeeper_stats",
+    "/zookeeper/quota/q/a/zookeeper_limits",
+    "/zookeeper/quota/f/tight/zookeeper_stats",
+    "/zookeeper/quota/f/loose/zookeeper_stats",
+    "/f/tight",
+    "/f/tight/a",
+    "/f/tight/b",
+    "/f/loose",
+    "/f/loose/a",
+    "/f/loose/b",
+    "/f/loose/a/c",
+];
+
+/// What is always there.
+const KNOWN_PATHS: &[&str] = &["/d", "/f", "/f/open", "/f/full", "/f/full/x", "/f/acl"];
+
+/// What quotas may say. What is no number ends Apache's server.
+const LIMITS: &[&str] = &[
+    "count=5,bytes=100",
+    "count=-1,bytes=-1",
+    "count=3,bytes=-1=;byteHardLimit=-1;countHardLimit=4",
+    "count=-1,bytes=50=;byteHardLimit=200;countHardLimit=-1",
+    "count=2,bytes=20=;byteHardLimit=20;countHardLimit=2",
+];
+
 /// Permissions, scheme and identity of single entries.
 const ENTRIES: &[(i32, &str, &str)] = &[
     (31, "auth", ""),
@@ -66,6 +101,28 @@ const ENTRIES: &[(i32, &str, &str)] = &[
     (1, "", ""),
 ];
 
+/// Schemes, and what a client says to prove who it is.
+const PROOFS: &[(&str, Option<&[u8]>)] = &[
+    ("digest", Some(b"alice:a")),
+    ("digest", Some(b"bob:b")),
+    ("digest", Some(b"carol:")),
+    ("digest", Some(b":")),
+    ("digest", Some(b"nobody")),
+    ("digest", Some(b"")),
+    ("digest", Some(b"super:wrong")),
+    ("digest", Some(b"a:b:c")),
+    ("ip", Some(b"127.0.0.1")),
+    ("ip", None),
+    ("world", Some(b"anyone")),
+    ("auth", Some(b"")),
+    ("super", Some(b"test")),
+    ("x509", Some(b"CN=x")),
+    ("sasl", Some(b"x")),
+    ("ensemble", Some(b"any")),
+    ("unknown", Some(b"x")),
+    ("", Some(b"")),
+];
+
 pub(super) struct Random(u64);
 
 impl Random {
@@ -87,13 +144,15 @@ impl Random {
     }
 
     fn path(&mut self) -> String {
-        if self.below(12) == 0 {
-            return self.pick(ODD_PATHS).to_owned();
+        match self.below(24) {
+            0 | 1 => return self.pick(ODD_PATHS).to_owned(),
+            2 => return self.pick(QUOTA_PATHS).to_owned(),
+            _ => {}
         }
         // Now and then one whose parents are seldom there.
         let depth = match self.below(10) {
             0 => 4,
-            _ => 1 + self.below(3),
+            _ => self.pick(&[1, 1, 1, 2, 2, 3]),
         };
         (0..depth).fold(String::new(), |path, _| {
             path + "/" + self.pick(&["a", "b", "c"])
@@ -109,9 +168,9 @@ impl Random {
     }
 
     fn acl(&mut self) -> Vec<Acl> {
-        match self.below(10) {
-            0..=4 => Acl::open(),
-            5 => [Acl::open(), Acl::open()].concat(),
+        match self.below(12) {
+            0..=7 => Acl::open(),
+            8 => [Acl::open(), Acl::open()].concat(),
             _ => (0..self.below(3))
                 .map(|_| {
                     let (perms, scheme, id) = self.pick(ENTRIES);
@@ -124,15 +183,24 @@ impl Random {
         }
     }
 
+    /// What a znode at `path` may hold.
+    fn data_for(&mut self, path: &str) -> Option<Bytes> {
+        if path.ends_with("/zookeeper_limits") || path.ends_with("/zookeeper_stats") {
+            return Some(Bytes::from_static(self.pick(LIMITS).as_bytes()));
+        }
+        self.data()
+    }
+
     fn data(&mut self) -> Option<Bytes> {
         let length = self.pick(&[0, 3, 3, 90]);
         (self.below(8) > 0).then(|| vec![7; length].into())
     }
 
     fn create(&mut self, flags: &[i32]) -> CreateRequest {
+        let path = self.path();
         CreateRequest {
-            path: self.path(),
-            data: self.data(),
+            data: self.data_for(&path),
+            path,
             acl: self.acl(),
             flags: self.pick(flags),
         }
@@ -159,11 +227,14 @@ impl Random {
                 path: self.path(),
                 version: self.version(),
             }),
-            _ => Request::SetData(SetDataRequest {
-                path: self.path(),
-                data: self.data(),
-                version: self.version(),
-            }),
+            _ => {
+                let path = self.path_to_write();
+                Request::SetData(SetDataRequest {
+                    data: self.data_for(&path),
+                    path,
+                    version: self.version(),
+                })
+            }
         }
     }
 
@@ -177,8 +248,24 @@ impl Random {
         }
     }
 
+    /// Often one that is there.
+    fn path_to_read(&mut self) -> String {
+        match self.below(2) {
+            0 => self.pick(KNOWN_PATHS).to_owned(),
+            _ => self.path(),
+        }
+    }
+
+    /// Likewise.
+    fn path_to_write(&mut self) -> String {
+        match self.below(3) {
+            0 => self.pick(&["/d", "/f/open", "/f/acl"]).to_owned(),
+            _ => self.path(),
+        }
+    }
+
     fn read(&mut self) -> Request {
-        let path = self.path();
+        let path = self.path_to_read();
         let watch = self.below(2) == 0;
         match self.below(12) {
             0..=2 => Request::Exists(PathRequest { path, watch }),
@@ -192,7 +279,7 @@ impl Random {
     }
 
     fn read_part(&mut self) -> Request {
-        let path = self.path();
+        let path = self.path_to_read();
         let watch = false;
         match self.below(2) {
             0 => Request::GetData(PathRequest { path, watch }),
@@ -226,7 +313,57 @@ impl Random {
         }
     }
 
-    pub(super) fn request(&mut self) -> Request {
+    /// A request, or what is none.
+    pub(super) fn asked(&mut self) -> Asked {
+        match self.below(100) {
+            0 => self.odd(),
+            1 => self.auth(),
+            2 if self.below(2) == 0 => self.reconfig(),
+            _ => self.request().into(),
+        }
+    }
+
+    /// A record that is cut short or too long, or an operation that does not exist.
+    fn odd(&mut self) -> Asked {
+        let request = self.request();
+        match self.below(6) {
+            0 => Asked::Raw {
+                name: "unknown",
+                op: self.pick(&[0, 10, 23, 71, 99, 108, 500, -2, i32::MIN]),
+                record: Bytes::new(),
+            },
+            1 => Asked::Raw {
+                name: "check",
+                op: 13,
+                record: Bytes::new(),
+            },
+            2 => Asked::changed(&request, |record| record.extend_from_slice(b"more")),
+            _ => {
+                let part = self.below(8);
+                Asked::changed(&request, |record| {
+                    record.truncate(record.len() * part as usize / 8);
+                })
+            }
+        }
+    }
+
+    fn auth(&mut self) -> Asked {
+        let (scheme, auth) = self.pick(PROOFS);
+        Asked::auth(scheme, auth)
+    }
+
+    /// One that is refused wherever reconfiguration is switched off.
+    fn reconfig(&mut self) -> Asked {
+        let server = "server.4=127.0.0.1:1:2;3";
+        match self.below(4) {
+            0 => Asked::reconfig(Some(server), None, None, -1),
+            1 => Asked::reconfig(None, Some("1"), None, -1),
+            2 => Asked::reconfig(None, None, Some(server), -1),
+            _ => Asked::reconfig(None, None, None, 7),
+        }
+    }
+
+    fn request(&mut self) -> Request {
         match self.below(60) {
             0..=19 => self.change(),
             20..=22 => Request::SetAcl(SetAclRequest {
@@ -244,9 +381,26 @@ impl Random {
             }
             31..=36 => self.watch(),
             37 => Request::WhoAmI(()),
-            // Seldom, so that sessions have ephemerals and a past.
-            38 if self.below(4) == 0 => Request::CloseSession(()),
+            38 => self.seldom(),
             _ => self.read(),
+        }
+    }
+
+    fn seldom(&mut self) -> Request {
+        match self.below(5) {
+            // Seldom, so that sessions have ephemerals and a past.
+            0 => Request::CloseSession(()),
+            1 => Request::Ping(()),
+            2 => Request::Sync(BarePath { path: self.path() }),
+            3 => Request::Sasl(SaslToken {
+                token: Some(Bytes::from_static(b"x")),
+            }),
+            _ => Request::SetWatches(SetWatches {
+                relative_zxid: Zxid(1 << 32 | self.below(3000)),
+                data: self.paths(),
+                exist: self.paths(),
+                child: self.paths(),
+            }),
         }
     }
 }

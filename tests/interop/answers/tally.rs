@@ -4,43 +4,68 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::Context;
-use wire::client::{ErrorCode, MultiResult, OpCode, Request};
+use anyhow::{Context, bail, ensure};
+use wire::client::{ErrorCode, MultiResult};
 
-use super::session::Answer;
+use super::asked::{Asked, part_name};
+use super::session::{Answer, CLOSED};
 
-/// What a session has been through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
-    /// On its first connection.
-    Fresh,
-    /// On another connection to the same member.
-    Back,
-    /// On a connection to another member than before.
-    Moved,
+macro_rules! states {
+    ($( $(#[$meta:meta])* $variant:ident = $name:literal, )*) => {
+        /// What a session has been through.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub(super) enum State { $( $(#[$meta])* $variant, )* }
+
+        const STATES: &[(State, &str)] = &[$( (State::$variant, $name), )*];
+    };
 }
 
-const STATES: [State; 3] = [State::Fresh, State::Back, State::Moved];
+states! {
+    /// On its first connection.
+    Fresh = "fresh",
+    /// On another connection to the same member.
+    Back = "back",
+    /// On a connection to another member than before.
+    Moved = "moved",
+    /// On a connection that the session left for one to another member.
+    Left = "left",
+    /// Behind the request that ends it.
+    Closing = "closing",
+    /// Over, by its own wish or for its silence.
+    Ended = "ended",
+    /// Known to one member.
+    Local = "local",
+    /// Known to one member at first.
+    Upgraded = "upgraded",
+    /// With a member that has no quorum.
+    ReadOnly = "readonly",
+    /// Without the credentials that are asked of everybody.
+    Unauthenticated = "unauth",
+}
+
+/// An operation that met an error in a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Cell {
+    pub(super) name: &'static str,
+    pub(super) err: i32,
+    pub(super) state: State,
+}
 
 /// Counts by operation, error code and state.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    cells: BTreeMap<(&'static str, i32), BTreeMap<State, u64>>,
+    cells: BTreeMap<Cell, u64>,
     all: u64,
     succeeded: u64,
 }
 
 impl Tally {
-    pub(super) fn count(&mut self, request: &Request, answer: &Answer, state: State) {
+    pub(super) fn count(&mut self, asked: &Asked, answer: &Answer, state: State) {
         self.all += 1;
         self.succeeded += u64::from(answer.is_success());
-        self.add(name(request.op()), answer.err, state);
+        self.add(asked.name(), answer.err, state);
         // The parts of a multi are cells of their own: up to the first error each was tried.
-        let parts = match request {
-            Request::Multi(multi) | Request::MultiRead(multi) => &multi.ops[..],
-            _ => &[],
-        };
-        for (part, result) in parts.iter().zip(&answer.parts) {
+        for (part, result) in asked.parts().iter().zip(&answer.parts) {
             let err = match result {
                 MultiResult::Error(err) => *err,
                 _ => 0,
@@ -49,9 +74,8 @@ impl Tally {
         }
     }
 
-    fn add(&mut self, name: &'static str, err: i32, state: State) {
-        let cell = self.cells.entry((name, err)).or_default();
-        *cell.entry(state).or_default() += 1;
+    pub(super) fn add(&mut self, name: &'static str, err: i32, state: State) {
+        *self.cells.entry(Cell { name, err, state }).or_default() += 1;
     }
 
     pub(super) const fn all(&self) -> u64 {
@@ -62,87 +86,134 @@ impl Tally {
         self.succeeded
     }
 
+    pub(super) fn met(&self, cell: &Cell) -> u64 {
+        self.cells.get(cell).copied().unwrap_or(0)
+    }
+
     /// All cells as a table.
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        let mut text = format!("{:<24} {:<26}", "operation", "error");
-        for state in STATES {
-            let _ = write!(text, " {:>8}", format!("{state:?}"));
+    pub(super) fn table(&self) -> String {
+        let mut text = format!("{:<24} {:<28}", "operation", "error");
+        for (_, name) in STATES {
+            let _ = write!(text, " {name:>8}");
+        }
+        let mut row = None;
+        for Cell { name, err, .. } in self.cells.keys() {
+            if row.replace((name, err)) == Some((name, err)) {
+                continue;
+            }
+            let _ = write!(text, "\n{name:<24} {:<28}", error_name(*err));
+            for (state, _) in STATES {
+                let cell = Cell {
+                    name,
+                    err: *err,
+                    state: *state,
+                };
+                match self.met(&cell) {
+                    0 => text.push_str("        -"),
+                    count => {
+                        let _ = write!(text, " {count:>8}");
+                    }
+                }
+            }
         }
         text.push('\n');
-        for ((name, err), cell) in &self.cells {
-            let error = match ErrorCode::from_code(*err) {
-                Some(error) => format!("{error:?}"),
-                None => err.to_string(),
-            };
-            let _ = write!(text, "{name:<24} {error:<26}");
-            for state in STATES {
-                let _ = write!(text, " {:>8}", cell.get(&state).copied().unwrap_or(0));
-            }
-            text.push('\n');
-        }
-        std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+        text
     }
 
-    /// How many succeeded, how many cells there are, and those that were met seldom.
+    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
+        std::fs::write(path, self.table()).with_context(|| format!("write {}", path.display()))
+    }
+
+    /// How many succeeded, how many cells there are, and how often the rarest was met.
     pub(super) fn summary(&self) -> String {
-        let counts: Vec<u64> = self
-            .cells
-            .values()
-            .flat_map(BTreeMap::values)
-            .copied()
-            .collect();
-        let seldom = counts.iter().filter(|count| **count < 20).count();
         let share = self.succeeded * 100 / self.all.max(1);
+        let rarest = self.cells.values().min().copied().unwrap_or(0);
         format!(
-            "        {share} % succeeded; {} cells of operation, error and state, {seldom} of them \
-             met less than 20 times",
-            counts.len()
+            "        {} requests, {share} % succeeded; {} cells of operation, error and state, \
+             each met {rarest} times or more",
+            self.all,
+            self.cells.len()
         )
     }
-}
 
-fn name(op: OpCode) -> &'static str {
-    match op {
-        OpCode::Create => "create",
-        OpCode::Create2 => "create2",
-        OpCode::CreateContainer => "createContainer",
-        OpCode::CreateTtl => "createTTL",
-        OpCode::Delete => "delete",
-        OpCode::Exists => "exists",
-        OpCode::GetData => "getData",
-        OpCode::SetData => "setData",
-        OpCode::GetAcl => "getACL",
-        OpCode::SetAcl => "setACL",
-        OpCode::GetChildren => "getChildren",
-        OpCode::GetChildren2 => "getChildren2",
-        OpCode::Sync => "sync",
-        OpCode::Multi => "multi",
-        OpCode::MultiRead => "multiRead",
-        OpCode::CheckWatches => "checkWatches",
-        OpCode::RemoveWatches => "removeWatches",
-        OpCode::AddWatch => "addWatch",
-        OpCode::SetWatches => "setWatches",
-        OpCode::SetWatches2 => "setWatches2",
-        OpCode::GetEphemerals => "getEphemerals",
-        OpCode::GetAllChildrenNumber => "getAllChildrenNumber",
-        OpCode::WhoAmI => "whoAmI",
-        OpCode::Reconfig => "reconfig",
-        OpCode::CloseSession => "closeSession",
-        _ => "other",
+    /// Fails if a cell that is listed was met less than `least` times, or one that is not listed
+    /// was met.
+    pub(super) fn check(&self, listed: &[Cell], least: u64) -> anyhow::Result<()> {
+        let mut wrong = String::new();
+        for cell in listed {
+            let met = self.met(cell);
+            if met < least {
+                let _ = writeln!(wrong, "{}: met {met} times, not {least}", cell.text());
+            }
+        }
+        for cell in self.cells.keys() {
+            if !listed.contains(cell) {
+                let _ = writeln!(wrong, "{}: is not in cells.txt", cell.text());
+            }
+        }
+        ensure!(wrong.is_empty(), "cells of the table:\n{wrong}");
+        Ok(())
     }
 }
 
-fn part_name(op: OpCode) -> &'static str {
-    match op {
-        OpCode::Create => "multi: create",
-        OpCode::Create2 => "multi: create2",
-        OpCode::CreateContainer => "multi: createContainer",
-        OpCode::CreateTtl => "multi: createTTL",
-        OpCode::Delete => "multi: delete",
-        OpCode::SetData => "multi: setData",
-        OpCode::Check => "multi: check",
-        OpCode::GetData => "multi: getData",
-        OpCode::GetChildren => "multi: getChildren",
-        _ => "multi: other",
+impl Cell {
+    fn text(&self) -> String {
+        let Self { name, err, state } = self;
+        format!("{name} {} {state:?}", error_name(*err))
     }
+}
+
+fn error_name(err: i32) -> String {
+    match ErrorCode::from_code(err) {
+        Some(error) => format!("{error:?}"),
+        None if err == CLOSED => "Closed".to_owned(),
+        None => err.to_string(),
+    }
+}
+
+/// The cells that can be met, as `cells.txt` lists them: states in brackets, and what all of them
+/// have, an operation and its errors on each line.
+pub(super) fn listed() -> anyhow::Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    let mut states = Vec::new();
+    for line in include_str!("cells.txt").lines() {
+        let line = line.split('#').next().unwrap_or_default().trim();
+        if let Some(names) = line
+            .strip_prefix('[')
+            .and_then(|line| line.strip_suffix(']'))
+        {
+            states = names.split(' ').map(state).collect::<Result<Vec<_>, _>>()?;
+        } else if let Some((name, errors)) = line.rsplit_once(": ") {
+            for error in errors.split_whitespace() {
+                let err = error_code(error)?;
+                cells.extend(states.iter().map(|state| Cell {
+                    name,
+                    err,
+                    state: *state,
+                }));
+            }
+        } else if !line.is_empty() {
+            bail!("cells.txt has the line {line:?}");
+        }
+    }
+    Ok(cells)
+}
+
+fn state(name: &str) -> anyhow::Result<State> {
+    let found = STATES.iter().find(|(_, other)| *other == name);
+    Ok(found
+        .with_context(|| format!("no state is called {name:?}"))?
+        .0)
+}
+
+fn error_code(name: &str) -> anyhow::Result<i32> {
+    if name == "Closed" {
+        return Ok(CLOSED);
+    }
+    let found = ErrorCode::ALL
+        .iter()
+        .find(|error| format!("{error:?}") == name);
+    Ok(found
+        .with_context(|| format!("no error is called {name:?}"))?
+        .code())
 }

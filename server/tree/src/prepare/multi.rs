@@ -35,8 +35,10 @@ impl Preparation<'_> {
     }
 }
 
-/// What Apache looks at when it decodes a part.
-fn is_well_formed(op: &Request) -> bool {
+/// Whether a part of a multi makes sense by itself. What does not is all that Apache sees of such
+/// a multi.
+#[must_use]
+pub fn is_well_formed(op: &Request) -> bool {
     match op {
         Request::Create(r) | Request::Create2(r) | Request::CreateContainer(r) => {
             mode_of(r.flags, None).is_some()

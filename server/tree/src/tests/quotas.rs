@@ -1,6 +1,7 @@
 //! Quotas: what is counted, and what is refused.
 
-use wire::client::ErrorCode;
+use wire::Record;
+use wire::client::{Create2Response, ErrorCode};
 
 use super::bodies::{load, pieces, snapshot};
 use super::*;
@@ -61,6 +62,20 @@ fn what_comes_and_goes_is_counted() {
         assert_eq!(leader.done(S, request), 0);
         assert_eq!(used(&leader.tree, "/a"), expected);
     }
+}
+
+#[test]
+fn who_makes_the_counting_znode_is_told_of_it_as_sent() {
+    let mut leader = limited("count=2,bytes=1");
+    let path = "/zookeeper/quota/a/zookeeper_stats";
+    assert_eq!(leader.done(S, delete(path, -1)), 0);
+    let mut request = create(path, CreateMode::Persistent);
+    request.data = data("count=-1,bytes=-1");
+    assert_eq!(leader.done(S, Request::Create2(request)), 0);
+    let body = Bytes::copy_from_slice(leader.applied.body());
+    let answer = Create2Response::from_bytes(&body).unwrap();
+    assert_eq!(answer.stat.data_length, 17);
+    assert_eq!(used(&leader.tree, "/a"), "count=2,bytes=2");
 }
 
 #[test]
