@@ -230,7 +230,9 @@ fn obey(ensemble: &mut Ensemble, ids: &[i64], order: &str) -> anyhow::Result<()>
         "kill others" => ids[1..].iter().try_for_each(|id| ensemble.kill(*id)),
         "kill leader" => {
             let leader = ensemble.leader(LIMIT)?;
-            ensemble.kill(leader)
+            ensemble.kill(leader)?;
+            // A follower may serve for a moment more, and then lose what it was asked.
+            ensemble.leader(LIMIT).map(|_| ())
         }
         "start" => {
             for id in ids {
