@@ -102,7 +102,8 @@ impl Stage {
                 self.with(by, |client, server, _, _| client.hold(server, room.into()));
             }
             Step::Take(by) => self.with(by, |client, server, _, _| client.take(server)),
-            Step::Pass(milliseconds) => self.pass(milliseconds.into()),
+            // Mostly less than a session lasts.
+            Step::Pass(milliseconds) => self.pass(u64::from(milliseconds) / 8),
             Step::Run(who) => self.run(who),
             Step::Snapshot => {
                 if self.snapshots.len() < 2 {
@@ -223,4 +224,25 @@ impl Stage {
 
 fn address(host: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, host % 4], 40_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::asks::Ask;
+    use super::*;
+
+    #[test]
+    fn who_speaks_keeps_its_session_and_who_does_not_loses_it() {
+        let mut stage = Stage::new(Setting::Plain);
+        stage.play(Step::Connect(Knock::usual()));
+        for _ in 0..5 {
+            stage.pass(6_000);
+            let (by, xid, ask) = (0, None, Ask::WhoAmI);
+            stage.play(Step::Ask { by, xid, ask });
+        }
+        assert!(!stage.server.is_over(0));
+        stage.pass(20_000);
+        assert!(stage.server.is_over(0));
+        stage.end();
+    }
 }

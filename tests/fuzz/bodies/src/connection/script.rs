@@ -191,3 +191,17 @@ impl Setting {
         }
     }
 }
+
+#[cfg(test)]
+impl Knock {
+    /// Of a client that wants a new session.
+    pub(super) const fn usual() -> Self {
+        Self {
+            host: 0,
+            session: Wanted::New,
+            timeout: Timeout::Usual,
+            seen: Seen::Nothing,
+            read_only: Some(false),
+        }
+    }
+}
