@@ -461,8 +461,12 @@ impl Request {
     /// before it looks, and a setData or setACL without a path in an orderly way.
     fn needs_what_is_empty(&self) -> bool {
         let names_nobody = |acl: &[Acl]| {
-            let mut ids = acl.iter().map(|entry| &entry.id);
-            ids.any(|id| id.id.is_empty() && !id.scheme.is_empty())
+            let ids = acl.iter().map(|entry| &entry.id);
+            // Whom `auth` names is not looked at, and kazoo sends null there.
+            let mut schemes = ids
+                .filter(|id| id.id.is_empty())
+                .map(|id| id.scheme.as_str());
+            schemes.any(|scheme| !matches!(scheme, "" | "auth"))
         };
         let create = |path: &str, acl: &[Acl], flags| {
             let is_empty = path.is_empty() || names_nobody(acl);

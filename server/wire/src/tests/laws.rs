@@ -309,6 +309,15 @@ fn what_is_null_is_told_from_what_is_empty() {
         request.encode(&mut again);
         assert_eq!(again, bytes);
     }
+    let acl = |scheme: &[u8]| {
+        let length = u32::try_from(scheme.len()).expect("short").to_be_bytes();
+        [&[0, 0, 0, 1], &[0, 0, 0, 31], &length[..], scheme, &null].concat()
+    };
+    for (scheme, expected) in [(&b"auth"[..], false), (b"world", true), (b"digest", true)] {
+        let path = [0, 0, 0, 2, b'/', b'a'];
+        let parts: [&[u8]; 4] = [&path, &empty, &acl(scheme), &[0; 4]];
+        assert_eq!(decode(OpCode::Create, &parts).0, expected, "{scheme:?}");
+    }
     assert!(!decode(OpCode::Delete, &[&empty, &any]).0);
     assert!(!decode(OpCode::SetData, &[&null, &empty, &any]).0);
     let bytes = Bytes::from([&null[..], &[1]].concat());
