@@ -147,3 +147,27 @@ fn without_a_quorum_clients_that_allow_it_may_read() -> anyhow::Result<()> {
     assert_eq!(error(&mut writer, create("/b", 0))?, 0);
     Ok(())
 }
+
+#[test]
+fn who_comes_when_the_leader_is_lost_has_a_session_once_it_may_read() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let settings = format!("{LOCAL}\nreadonlymode.enabled=true");
+    let mut ensemble = ensemble(folder.path(), 3, &settings)?;
+    let server = ensemble.member(1).client;
+    let mut before = Connection::connect(server, SessionId::NONE)?;
+    ensemble.kill(2)?;
+    ensemble.kill(3)?;
+    until(|| Ok(words::mode(server).is_none()))?;
+    let mut come = None;
+    until(|| {
+        come = Connection::connect_as(server, SessionId::NONE, true).ok();
+        Ok(come.is_some())
+    })?;
+    let (mut reader, is_read_only) = come.expect("a session");
+    ensure!(
+        is_read_only,
+        "it had a session before there was anything to read"
+    );
+    assert_eq!(error(&mut reader, exists("/"))?, 0);
+    before.expect_end()
+}

@@ -351,6 +351,11 @@ impl Connection {
             },
             Wish::Resume { .. } | Wish::WrongPassword => Visit::Renewed,
         };
+        if is_held && visit == Visit::Local {
+            // It would have its session at once, and nothing to read until there is a leader, or
+            // until the connection ends because there is none.
+            return self.close();
+        }
         if !self.shared.admits(visit) {
             return self.close();
         }
