@@ -3,7 +3,7 @@
 //!
 //! Start with [`Rehearsal`]. Everything between a client's bytes and the tree is the server's own:
 //! connections, the order of their answers, the member thread's rounds, watches. A client is a
-//! [`Pipe`] in place of a socket; the log is a list; time is a number; and nothing moves unless it
+//! `Pipe` in place of a socket; the log is a list; time is a number; and nothing moves unless it
 //! is told to ([`Rehearsal::run_client`], [`Rehearsal::run_member`], [`Rehearsal::run_log`], or
 //! [`Rehearsal::settle`] for all), so that a caller chooses what happens before what.
 //!

@@ -5,8 +5,8 @@
 //! they try the next server with their session, and set their watch again. At the end each session
 //! has shown that its ephemeral is there and has been told of a change. Works on any ZooKeeper.
 //!
-//! [`run`] directs; a [`part`] holds as many sessions as one process may have open files, in a
-//! process of its own if one does not do; [`client`] is one session.
+//! [`run`] directs; a `part` holds as many sessions as one process may have open files, in a
+//! process of its own if one does not do; `client` is one session.
 
 mod client;
 mod control;
