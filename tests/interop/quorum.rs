@@ -102,7 +102,9 @@ pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
         leader == OURS,
         "the greatest id leads among equals, not {leader}"
     );
-    Runtime::new()?.block_on(async {
+    // A runtime of its own, whose end is the end of the clients, with what they had not sent:
+    // Apache truncates only while nothing was written in the new epoch.
+    let mut acknowledged = Runtime::new()?.block_on(async {
         let load = Load::start(&ensemble.connect_string(), "trunc", &LOAD).await?;
         load.advance(300, LIMIT).await?;
         ensemble.process(1)?.signal(Signal::STOP)?;
@@ -113,13 +115,14 @@ pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
         for id in [1, 2, OURS] {
             ensemble.kill(id)?;
         }
-        // Apache truncates only while nothing was written in the new epoch.
-        let mut acknowledged = load.abandon()?;
-        ensemble.start(1)?;
-        ensemble.start(2)?;
-        let leader = ensemble.leader(LIMIT)?;
-        ensemble.start(OURS)?;
-        ensemble.leader(LIMIT)?;
+        load.abandon()
+    })?;
+    ensemble.start(1)?;
+    ensemble.start(2)?;
+    let leader = ensemble.leader(LIMIT)?;
+    ensemble.start(OURS)?;
+    ensemble.leader(LIMIT)?;
+    Runtime::new()?.block_on(async {
         let load = Load::start(&ensemble.connect_string(), "after", &LOAD).await?;
         load.advance(300, LIMIT).await?;
         acknowledged.extend(load.stop().await?);
