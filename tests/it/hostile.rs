@@ -8,8 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tests::raw::Connection;
-use wire::SessionId;
-use wire::client::{AuthPacket, BarePath, CheckVersionRequest, CreateRequest, ErrorCode, Request};
+use wire::client::{
+    AuthPacket, BarePath, CheckVersionRequest, CreateRequest, ErrorCode, OpCode, Request,
+};
+use wire::frame::encode_frame;
+use wire::{Record, SessionId};
 
 use crate::members::{START, Single, ensemble};
 use crate::sessions::{create, error, exists};
@@ -46,6 +49,24 @@ const BEGINNINGS: [&[u8]; 6] = [
     // A packet that announces 2 GiB.
     &[0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff],
 ];
+
+#[test]
+fn a_proof_that_cannot_be_read_ends_the_connection() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    for op in [OpCode::Auth, OpCode::Sasl] {
+        let mut client = Connection::connect(server.client, SessionId::NONE)?;
+        let mut out = Vec::new();
+        encode_frame(&mut out, |out| {
+            1_i32.encode(out);
+            op.code().encode(out);
+            out.push(0);
+        });
+        client.send_bytes(&out)?;
+        client.expect_end()?;
+    }
+    Ok(())
+}
 
 #[test]
 fn random_bytes_on_every_port_disturb_nobody() -> anyhow::Result<()> {

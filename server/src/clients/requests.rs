@@ -109,7 +109,7 @@ impl Connection {
                 self.sent(1);
             }
             Way::Auth => self.authenticate(header.xid, &mut reader),
-            Way::Sasl => self.answer_sasl(header.xid),
+            Way::Sasl => self.answer_sasl(header.xid, &mut reader),
             Way::ReadOnly => {
                 self.answer(header.xid, self.applied(), ErrorCode::NotReadOnly);
             }
@@ -233,7 +233,11 @@ impl Connection {
     }
 
     /// As Apache without a SASL login of its own: the client finds that nothing comes of it.
-    fn answer_sasl(&mut self, xid: i32) {
+    fn answer_sasl(&mut self, xid: i32, reader: &mut Reader<'_>) {
+        if reader.read::<SaslToken>().is_err() {
+            tracing::info!(peer = %self.mailbox.peer, "client closed: unreadable SASL token");
+            return self.close();
+        }
         let zxid = Zxid::ZERO;
         let mut frame = Vec::new();
         encode_frame(&mut frame, |out| {

@@ -306,10 +306,21 @@ fn below(request: &mut Request, root: &str) -> Turn {
         Request::WhoAmI(()) => {}
         _ => {
             let is_write = !Asked::from(request.clone()).is_read();
+            let is_create = matches!(
+                request,
+                Request::Create(_)
+                    | Request::Create2(_)
+                    | Request::CreateContainer(_)
+                    | Request::CreateTtl(_)
+            );
             let Some(path) = path_of(request) else {
                 return Turn::Never;
             };
             place(path, root);
+            // With a number behind it, one that others see.
+            if path == root && is_create {
+                return Turn::Never;
+            }
             // Apache counts what is applied, ours what is under way too.
             let is_counted = path.contains("/f/loose") || path.contains("/f/tight");
             if is_counted && is_write {

@@ -24,6 +24,9 @@ const CREDENTIALS: [Option<&str>; 3] = [Some("alice:a"), None, Some("super:test"
 /// How long a member may take to see what a session has seen elsewhere.
 const TAKEN: Duration = Duration::from_secs(20);
 
+/// For so long a connection may stay that is to end.
+const STAYS: Duration = Duration::from_secs(5);
+
 /// In place of an error's code: the connection ended without a reply.
 pub(super) const CLOSED: i32 = i32::MAX;
 
@@ -389,6 +392,18 @@ impl Session {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// As [`Session::is_open`], of a connection that is to end: a request that comes before the
+    /// end may still be answered.
+    pub(super) fn stays_open(&mut self) -> anyhow::Result<bool> {
+        let deadline = Instant::now() + STAYS;
+        while self.is_open()? {
+            if Instant::now() > deadline {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Waits for the end of the connection; what comes before it is told.

@@ -89,6 +89,11 @@ impl Side {
         self.clients[client].is_open()
     }
 
+    /// The same of a connection that is to end.
+    pub(super) fn stays_open(&mut self, client: usize) -> anyhow::Result<bool> {
+        self.clients[client].stays_open()
+    }
+
     /// Something was done of which no client knows.
     pub(super) const fn changed(&mut self) {
         self.changes += 1;
@@ -101,7 +106,19 @@ impl Side {
         // A member may not have applied yet what others did, the leader neither: it commits what
         // a quorum of others has.
         if self.caught_up[client] != self.changes {
-            self.clients[client].catch_up()?;
+            // Apache's leader answers a sync at once, whatever it has applied.
+            let deadline = Instant::now() + LIMIT;
+            loop {
+                self.clients[client].catch_up()?;
+                if self.clients[client].seen() >= self.newest {
+                    break;
+                }
+                ensure!(
+                    Instant::now() < deadline,
+                    "a member is behind {}",
+                    self.newest
+                );
+            }
             self.caught_up[client] = self.changes;
         }
         if asked.meets_quota() {

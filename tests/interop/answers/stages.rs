@@ -7,7 +7,7 @@ macro_rules! settings {
     ($more:literal) => {
         concat!(
             "enforceQuota=true\nmaxSessionTimeout=60000\n\
-             minSessionTimeout=1000\n\
+             minSessionTimeout=1000\nznode.container.checkIntervalMs=86400000\n\
              DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=\n",
             $more
         )
