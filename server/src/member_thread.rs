@@ -217,7 +217,8 @@ impl MemberThread {
         if let Some(asker) = self.state.routes.answered(session, cxid) {
             let state = &mut self.state;
             state.applier.serve_before(&self.shared, &asker);
-            asker.mailbox.post_now(Mail::SyncDone { xid: cxid });
+            let zxid = self.shared.applied();
+            asker.mailbox.post_now(Mail::SyncDone { xid: cxid, zxid });
         }
     }
 

@@ -429,7 +429,7 @@ impl Connection {
                     start = end;
                     self.count_reads(served);
                 }
-                Mail::SyncDone { xid } => self.sync_done(xid, out),
+                Mail::SyncDone { xid, zxid } => self.sync_done(xid, zxid, out),
                 Mail::Session { session, timeout } => self.connected(session, timeout, out),
                 Mail::SessionGone => {
                     if let Phase::Connecting { read_only, .. } = self.phase {
@@ -480,8 +480,7 @@ impl Connection {
         }
     }
 
-    fn sync_done(&mut self, xid: i32, out: &mut Vec<u8>) {
-        let zxid = self.shared.applied();
+    fn sync_done(&mut self, xid: i32, zxid: Zxid, out: &mut Vec<u8>) {
         let before = self.exchange.bytes();
         self.exchange.answer(xid, out, |out, path| {
             encode_frame(out, |out| {

@@ -77,7 +77,11 @@ pub(crate) enum Mail {
     /// Answers to reads that the member thread served, so many of the exchange's parts.
     Reads { served: Served, end: usize },
     /// A `sync` is done.
-    SyncDone { xid: i32 },
+    SyncDone {
+        xid: i32,
+        /// The last one applied then: the client's own writes behind the `sync` come later.
+        zxid: Zxid,
+    },
     /// A watch event; only who may read under `acl` is told (`None`: everyone).
     Event { acl: Option<Box<[Acl]>>, end: usize },
     /// The member has another part: what was asked and is not answered has an unknown fate.
