@@ -79,6 +79,13 @@ fn hierarchical_text_lists_groups_and_every_weight() {
 }
 
 #[test]
+fn weights_without_groups_are_left_out() {
+    let observers = "server.1=a:1:2:observer";
+    let weighted = config(&format!("{observers}\nweight.1=5\nweight.2=2"));
+    assert_eq!(weighted, config(observers));
+}
+
+#[test]
 fn lines_come_in_the_order_of_javas_buckets() {
     let text = "server.10=a:1:2\nserver.20=b:1:2\nserver.30=c:1:2";
     let ids: Vec<_> = config(text)

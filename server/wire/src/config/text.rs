@@ -170,7 +170,8 @@ impl FromStr for EnsembleConfig {
             }
         }
         check_groups(&config, &weights)?;
-        weights.retain(|_, weight| *weight != 1);
+        // Without groups no member is a participant, and a weight says nothing.
+        weights.retain(|_, weight| *weight != 1 && config.is_hierarchical());
         config.weights = weights;
         Ok(config)
     }
