@@ -26,6 +26,7 @@ impl Clock {
     }
 
     /// Both show what somebody writes there, in milliseconds.
+    #[cfg(any(test, feature = "rehearsal"))]
     pub(crate) fn told(millis: &'static AtomicU64) -> Self {
         Self {
             start: Instant::now(),

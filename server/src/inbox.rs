@@ -103,6 +103,7 @@ impl Inbox {
     }
 
     /// Whether nothing waits.
+    #[cfg(any(test, feature = "rehearsal"))]
     pub(crate) fn is_empty(&self) -> bool {
         self.state.lock().work.is_empty()
     }

@@ -35,6 +35,7 @@ mod log_thread;
 mod member_thread;
 mod metrics;
 mod peers;
+#[cfg(any(test, feature = "rehearsal"))]
 pub mod rehearsal;
 mod restore;
 mod routes;

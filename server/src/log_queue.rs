@@ -61,6 +61,7 @@ impl LogQueue {
     }
 
     /// All that waits.
+    #[cfg(any(test, feature = "rehearsal"))]
     pub(crate) fn take_now(&self) -> Vec<Job> {
         std::mem::take(&mut self.jobs.lock())
     }

@@ -7,6 +7,7 @@
 //! is told to ([`Rehearsal::run_client`], [`Rehearsal::run_member`], [`Rehearsal::run_log`], or
 //! [`Rehearsal::settle`] for all), so that a caller chooses what happens before what.
 //!
+//! Only tests and fuzzing have it: it is there with the feature `rehearsal`, which no release has.
 //! It has no peers, writes no snapshots to files and answers no HTTP; waits that are tokio's, such
 //! as the one for a first frame, never end.
 
@@ -93,7 +94,7 @@ impl Wake for Alarm {
 }
 
 /// What is under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
     /// Connections.
     pub connections: usize,

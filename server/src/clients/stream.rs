@@ -2,12 +2,14 @@
 
 use std::io;
 use std::pin::Pin;
+#[cfg(any(test, feature = "rehearsal"))]
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+#[cfg(any(test, feature = "rehearsal"))]
 use crate::rehearsal::Pipe;
 
 /// What a client's bytes come by. Encrypted streams become further variants; which one it is, is
@@ -17,6 +19,7 @@ pub(crate) enum ByteStream {
     /// Plain TCP.
     Plain(TcpStream),
     /// In a rehearsal.
+    #[cfg(any(test, feature = "rehearsal"))]
     Memory(Arc<Pipe>),
 }
 
@@ -33,6 +36,7 @@ impl ByteStream {
                 let result = Pin::new(stream).poll_read(cx, &mut buffer);
                 result.map_ok(|()| buffer.filled().len())
             }
+            #[cfg(any(test, feature = "rehearsal"))]
             Self::Memory(pipe) => pipe.poll_read(cx, buffer),
         }
     }
@@ -45,6 +49,7 @@ impl ByteStream {
     ) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            #[cfg(any(test, feature = "rehearsal"))]
             Self::Memory(pipe) => pipe.poll_write(cx, bytes),
         }
     }
@@ -53,6 +58,7 @@ impl ByteStream {
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(any(test, feature = "rehearsal"))]
             Self::Memory(pipe) => {
                 pipe.shut();
                 Poll::Ready(Ok(()))

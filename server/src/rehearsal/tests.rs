@@ -85,13 +85,8 @@ fn requests_are_answered_in_order_and_a_silent_session_ends() {
     assert_eq!(rehearsal.with_watches(WatchTable::len), 0);
     assert!(rehearsal.with_tree(|tree| tree.acl_of("/a").is_none()));
     let idle = Load {
-        connections: 0,
-        outstanding: 0,
-        large: 0,
-        waiting: 0,
-        requests: 0,
         sessions: Some(0),
-        uncommitted: 0,
+        ..Load::default()
     };
     assert_eq!(rehearsal.load(), idle);
 }

@@ -206,13 +206,8 @@ impl Stage {
             assert_eq!(lapsed, [""; 0], "znodes that should have gone");
         });
         let nothing = Load {
-            connections: 0,
-            outstanding: 0,
-            large: 0,
-            waiting: 0,
-            requests: 0,
             sessions: Some(0),
-            uncommitted: 0,
+            ..Load::default()
         };
         assert_eq!(self.server.load(), nothing, "nobody is there");
         let watches = self
