@@ -57,23 +57,9 @@ pub(crate) fn decode(packet: Packet) -> Result<Forwarded, DecodeError> {
     }))
 }
 
-/// What changes something, except what only a leader asks of itself.
+/// What clients ask of a leader, and the sessions that members open for them.
 const fn may_be_forwarded(op: OpCode) -> bool {
-    matches!(
-        op,
-        OpCode::Create
-            | OpCode::Create2
-            | OpCode::CreateContainer
-            | OpCode::CreateTtl
-            | OpCode::Delete
-            | OpCode::SetData
-            | OpCode::SetAcl
-            | OpCode::Multi
-            | OpCode::Reconfig
-            | OpCode::Sync
-            | OpCode::CreateSession
-            | OpCode::CloseSession
-    )
+    op.is_write() || matches!(op, OpCode::CreateSession)
 }
 
 #[cfg(test)]

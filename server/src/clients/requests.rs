@@ -38,17 +38,7 @@ const fn way(op: OpCode) -> Way {
         OpCode::Ping => Way::Ping,
         OpCode::Auth => Way::Auth,
         OpCode::Sasl => Way::Sasl,
-        OpCode::Create
-        | OpCode::Create2
-        | OpCode::CreateContainer
-        | OpCode::CreateTtl
-        | OpCode::Delete
-        | OpCode::SetData
-        | OpCode::SetAcl
-        | OpCode::Multi
-        | OpCode::Reconfig
-        | OpCode::Sync
-        | OpCode::CloseSession => Way::Write,
+        op if op.is_write() => Way::Write,
         OpCode::Exists
         | OpCode::GetData
         | OpCode::GetAcl
@@ -63,11 +53,7 @@ const fn way(op: OpCode) -> Way {
         | OpCode::WhoAmI
         | OpCode::GetEphemerals
         | OpCode::GetAllChildrenNumber => Way::Read,
-        OpCode::Notification
-        | OpCode::Check
-        | OpCode::DeleteContainer
-        | OpCode::CreateSession
-        | OpCode::Error => Way::Refuse,
+        _ => Way::Refuse,
     }
 }
 

@@ -135,21 +135,15 @@ impl Asked {
 
     /// Whether it needs a leader, and is not the end of a session.
     pub(super) const fn is_write(&self) -> bool {
-        matches!(
-            OpCode::from_code(self.op()),
-            Some(
-                OpCode::Create
-                    | OpCode::Create2
-                    | OpCode::CreateContainer
-                    | OpCode::CreateTtl
-                    | OpCode::Delete
-                    | OpCode::SetData
-                    | OpCode::SetAcl
-                    | OpCode::Multi
-                    | OpCode::Reconfig
-                    | OpCode::Sync
-            )
-        )
+        match OpCode::from_code(self.op()) {
+            Some(OpCode::CloseSession) | None => false,
+            Some(op) => op.is_write(),
+        }
+    }
+
+    /// Whether its answer has a zxid of its own, and is not the end of a session.
+    pub(super) const fn is_change(&self) -> bool {
+        self.is_write() && !self.is(OpCode::Sync)
     }
 
     /// Whether it is a write that cannot be read. Apache's leader gives it the zxid of the one

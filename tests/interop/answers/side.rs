@@ -137,7 +137,8 @@ impl Side {
         let answer = self.clients[client].ask(asked, &light);
         let answer = answer.with_context(|| format!("ask {:?} {asked:?}", self.make))?;
         self.newest = self.newest.max(self.clients[client].seen());
-        if !asked.is(OpCode::CloseSession) {
+        // Other answers tell of what somebody else did last, which may be a session's end.
+        if asked.is_change() {
             self.ordered.insert(answer.zxid);
         }
         if !asked.is_read() {

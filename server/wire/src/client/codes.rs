@@ -102,6 +102,28 @@ codes! {
     }
 }
 
+impl OpCode {
+    /// Whether what a client asks goes to the leader, whichever member it is connected to: what
+    /// changes something, `closeSession` included, and `sync`.
+    #[must_use]
+    pub const fn is_write(self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Create2
+                | Self::CreateContainer
+                | Self::CreateTtl
+                | Self::Delete
+                | Self::SetData
+                | Self::SetAcl
+                | Self::Multi
+                | Self::Reconfig
+                | Self::Sync
+                | Self::CloseSession
+        )
+    }
+}
+
 codes! {
     /// What a reply's header says went wrong.
     ErrorCode {
