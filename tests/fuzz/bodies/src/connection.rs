@@ -21,6 +21,7 @@ use ferrokeeper::rehearsal::{Load, Rehearsal};
 use wire::Zxid;
 
 use self::client::Client;
+use self::laws::Quotas;
 use self::script::{Knock, Script, Setting, Step, Who};
 
 /// Steps of a script that are played.
@@ -190,13 +191,17 @@ impl Stage {
         for client in &self.clients {
             client.check_rest(&self.server);
         }
-        let touched_quotas = self.clients.iter().any(Client::has_touched_quotas);
-        laws::hold(&mut self.server, &self.snapshots, touched_quotas);
+        let quotas = if self.clients.iter().any(Client::has_touched_quotas) {
+            Quotas::Touched
+        } else {
+            Quotas::Kept
+        };
+        laws::hold(&mut self.server, &self.snapshots, quotas);
         for client in &mut self.clients {
             client.hang_up(&mut self.server);
         }
         self.pass(FOR_EVER);
-        laws::hold(&mut self.server, &[], touched_quotas);
+        laws::hold(&mut self.server, &[], quotas);
         let wall = self.server.wall() - SLOWNESS;
         let never_used = self.setting.never_used();
         self.server.with_tree(|tree| {
