@@ -114,16 +114,10 @@ impl Asked {
             Request::Create(create) | Request::Create2(create) => matches!(create.flags, 1 | 3),
             _ => false,
         };
-        let has_mode = |request: &Request| match request {
-            Request::Create(create)
-            | Request::Create2(create)
-            | Request::CreateContainer(create) => (0..=6).contains(&create.flags),
-            _ => true,
-        };
         match self {
             Self::Request(Request::Multi(multi)) => {
                 // One that fails as a whole makes nothing.
-                multi.ops.iter().all(has_mode) && multi.ops.iter().any(is_ephemeral)
+                !self.is_half_done() && multi.ops.iter().any(is_ephemeral)
             }
             Self::Request(request) => is_ephemeral(request),
             // Those that are only too long count.
@@ -165,6 +159,7 @@ impl Asked {
             Request::Create(create)
             | Request::Create2(create)
             | Request::CreateContainer(create) => !(0..=4).contains(&create.flags),
+            Request::CreateTtl(create) => !(0..=6).contains(&create.flags),
             _ => false,
         };
         self.is(OpCode::Multi) && self.parts().iter().any(is_unreadable)

@@ -162,8 +162,8 @@ impl Pair {
             // The superuser's would be done.
             let is_done = self.stage.kind == Kind::Reconfig && asked.is(OpCode::Reconfig);
             let is_lost = asked.is_lost() && self.stage.kind != Kind::ReadOnly;
-            let is_local = self.clients[client].state == State::Local;
-            let is_half_done = is_local && asked.is_half_done();
+            let Client { state, place } = self.clients[client];
+            let is_half_done = state == State::Local && place == 0 && asked.is_half_done();
             if !(is_done || is_lost || is_half_done) {
                 break asked;
             }
@@ -252,6 +252,14 @@ impl Pair {
         }
     }
 
+    /// Sessions of one member do not move: there are new ones until one is elsewhere.
+    fn leave_the_leader(&mut self, client: usize, tally: &mut Tally) -> anyhow::Result<()> {
+        while self.clients[client].place == 0 {
+            self.ask(client, &Request::CloseSession(()).into(), tally)?;
+        }
+        Ok(())
+    }
+
     /// Does what leads to one cell.
     fn aim(&mut self, cell: &Cell, tally: &mut Tally) -> anyhow::Result<()> {
         self.number += 1;
@@ -278,6 +286,9 @@ impl Pair {
             State::Ended => self.aim_ended(&recipe.asked, tally),
             state => {
                 self.bring(client, state, tally)?;
+                if state == State::Local && recipe.asked.is_half_done() {
+                    self.leave_the_leader(client, tally)?;
+                }
                 self.follow(client, recipe, tally)
             }
         }
@@ -378,6 +389,9 @@ impl Pair {
     ) -> anyhow::Result<()> {
         let client = (0..SESSIONS).find(|client| self.clients[*client].state == state);
         let client = client.unwrap_or(STRANGER);
+        if matches!(state, State::Back | State::Local) {
+            self.bring(client, state, tally)?;
+        }
         let ended = self.random.below(self.ended.len().max(1) as u64) as usize;
         let ended = self.ended.get(ended).copied().unwrap_or([SessionId(7); 2]);
         let is_read_only = self.stage.kind == Kind::ReadOnly;
@@ -397,7 +411,7 @@ impl Pair {
             _ if expected.1 => 0,
             _ => ErrorCode::SessionExpired.code(),
         };
-        tally.add("connect", err, state);
+        tally.add("connect", err, state, &greeting);
         if let Some(behind) = behind {
             tally.count(behind, &Answer::closed(), state);
         }

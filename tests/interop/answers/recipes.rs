@@ -95,12 +95,17 @@ pub(super) fn recipe(name: &str, err: i32, number: u64) -> Option<Recipe> {
     let Some(op) = op.filter(|op| asked::name(**op) != "unknown") else {
         return (name == "unknown").then(|| Recipe::new(unknown()));
     };
-    if err == CLOSED && *op == OpCode::Auth {
-        let packet = Asked::auth("digest", Some(b"alice:a"));
-        let Asked::Request(packet) = packet else {
+    if err == CLOSED && matches!(op, OpCode::Auth | OpCode::Sasl) {
+        // Credentials that cannot be read end the connection.
+        let whole = if *op == OpCode::Auth {
+            Asked::auth("digest", Some(b"alice:a"))
+        } else {
+            plain(*op, ErrorCode::Ok)?.into()
+        };
+        let Asked::Request(whole) = whole else {
             return None;
         };
-        return Some(Recipe::new(Asked::cut(&packet)));
+        return Some(Recipe::new(Asked::cut(&whole)));
     }
     let error = ErrorCode::from_code(err).unwrap_or(ErrorCode::Ok);
     match (op, error) {
@@ -198,6 +203,14 @@ fn in_multi(part: &str, err: i32, number: u64) -> Option<Recipe> {
     let op = OpCode::ALL.iter().find(|op| asked::name(**op) == part)?;
     let is_read = matches!(op, OpCode::GetData | OpCode::GetChildren);
     let error = ErrorCode::from_code(err)?;
+    if error == ErrorCode::SessionExpired {
+        // Nothing that makes no sense as a whole makes a session the ensemble's.
+        let path = format!("/d/n{number}");
+        let first = create(*op, &path, 1, Acl::open());
+        let senseless = create(OpCode::Create, "/f/open", 7, Acl::open());
+        let ops = vec![first, senseless];
+        return Some(Recipe::new(Request::Multi(MultiRequest { ops })));
+    }
     let follows = error == ErrorCode::RuntimeInconsistency;
     let whole = single(*op, if follows { ErrorCode::Ok } else { error }, number)?;
     let Asked::Request(request) = whole.asked else {

@@ -1,6 +1,7 @@
 //! Which operations met which errors in which state of their session, and how often.
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -55,6 +56,8 @@ pub(super) struct Cell {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     cells: BTreeMap<Cell, u64>,
+    /// What met a cell first.
+    first: BTreeMap<Cell, String>,
     all: u64,
     succeeded: u64,
 }
@@ -63,19 +66,21 @@ impl Tally {
     pub(super) fn count(&mut self, asked: &Asked, answer: &Answer, state: State) {
         self.all += 1;
         self.succeeded += u64::from(answer.is_success());
-        self.add(asked.name(), answer.err, state);
+        self.add(asked.name(), answer.err, state, asked);
         // The parts of a multi are cells of their own: up to the first error each was tried.
         for (part, result) in asked.parts().iter().zip(&answer.parts) {
             let err = match result {
                 MultiResult::Error(err) => *err,
                 _ => 0,
             };
-            self.add(part_name(part.op()), err, state);
+            self.add(part_name(part.op()), err, state, asked);
         }
     }
 
-    pub(super) fn add(&mut self, name: &'static str, err: i32, state: State) {
-        *self.cells.entry(Cell { name, err, state }).or_default() += 1;
+    pub(super) fn add(&mut self, name: &'static str, err: i32, state: State, by: &dyn Debug) {
+        let cell = Cell { name, err, state };
+        *self.cells.entry(cell).or_default() += 1;
+        self.first.entry(cell).or_insert_with(|| format!("{by:?}"));
     }
 
     pub(super) const fn all(&self) -> u64 {
@@ -148,7 +153,8 @@ impl Tally {
         }
         for cell in self.cells.keys() {
             if !listed.contains(cell) {
-                let _ = writeln!(wrong, "{}: is not in cells.txt", cell.text());
+                let by = &self.first[cell];
+                let _ = writeln!(wrong, "{}: is not in cells.txt; first by {by}", cell.text());
             }
         }
         ensure!(wrong.is_empty(), "cells of the table:\n{wrong}");
