@@ -448,7 +448,8 @@ impl Pair {
         } else if expected.err == CLOSED {
             false
         } else {
-            let ends = expected.err == ErrorCode::Unimplemented.code()
+            let ends = asked.is(OpCode::CloseSession)
+                || expected.err == ErrorCode::Unimplemented.code()
                 || expected.err == ErrorCode::AuthFailed.code();
             let [expected, found] = self.both(|side| match ends {
                 true if !asked.keeps_open() || asked.is(OpCode::Check) => side.stays_open(client),
