@@ -57,19 +57,26 @@ pub(crate) fn join_by_snapshot(setting: &Setting) -> anyhow::Result<()> {
     })
 }
 
-/// Our member was away for a few transactions.
-pub(crate) fn join_by_diff(setting: &Setting) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::new(
-        &setting.programs,
-        &setting.folder,
-        &MIXED,
-        "commitLogCount=100000",
-    )?;
+/// Members that keep all that is written here, to send it by DIFF.
+fn with_long_memory(setting: &Setting) -> anyhow::Result<Ensemble> {
+    let settings = "commitLogCount=100000";
+    Ensemble::new(&setting.programs, &setting.folder, &MIXED, settings)
+}
+
+/// The genuine members make a quorum, then our member starts. Tells who leads.
+fn ours_joins_last(ensemble: &mut Ensemble) -> anyhow::Result<i64> {
     ensemble.start(1)?;
     ensemble.start(2)?;
     let leader = ensemble.leader(LIMIT)?;
     ensemble.start(OURS)?;
     ensemble.leader(LIMIT)?;
+    Ok(leader)
+}
+
+/// Our member was away for a few transactions.
+pub(crate) fn join_by_diff(setting: &Setting) -> anyhow::Result<()> {
+    let mut ensemble = with_long_memory(setting)?;
+    let leader = ours_joins_last(&mut ensemble)?;
     Runtime::new()?.block_on(async {
         let load = Load::start(&ensemble.connect_string(), "diff", &LOAD).await?;
         load.advance(300, LIMIT).await?;
@@ -90,12 +97,7 @@ pub(crate) fn join_by_diff(setting: &Setting) -> anyhow::Result<()> {
 
 /// Our member led, logged what nobody else has, and comes back under another leader.
 pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
-    let mut ensemble = Ensemble::new(
-        &setting.programs,
-        &setting.folder,
-        &MIXED,
-        "commitLogCount=100000",
-    )?;
+    let mut ensemble = with_long_memory(setting)?;
     ensemble.start_all()?;
     let leader = ensemble.leader(LIMIT)?;
     ensure!(
@@ -117,11 +119,7 @@ pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
         }
         load.abandon()
     })?;
-    ensemble.start(1)?;
-    ensemble.start(2)?;
-    let leader = ensemble.leader(LIMIT)?;
-    ensemble.start(OURS)?;
-    ensemble.leader(LIMIT)?;
+    let leader = ours_joins_last(&mut ensemble)?;
     Runtime::new()?.block_on(async {
         let load = Load::start(&ensemble.connect_string(), "after", &LOAD).await?;
         load.advance(300, LIMIT).await?;
@@ -135,11 +133,7 @@ pub(crate) fn join_by_truncation(setting: &Setting) -> anyhow::Result<()> {
 /// Our member follows, sees the genuine leader die, leads, and is deposed in its turn.
 pub(crate) fn survive_and_lead(setting: &Setting) -> anyhow::Result<()> {
     let mut ensemble = Ensemble::new(&setting.programs, &setting.folder, &MIXED, "")?;
-    ensemble.start(1)?;
-    ensemble.start(2)?;
-    let first = ensemble.leader(LIMIT)?;
-    ensemble.start(OURS)?;
-    ensemble.leader(LIMIT)?;
+    let first = ours_joins_last(&mut ensemble)?;
     Runtime::new()?.block_on(async {
         let load = Load::start(&ensemble.connect_string(), "lead", &LOAD).await?;
         load.advance(500, LIMIT).await?;

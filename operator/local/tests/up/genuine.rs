@@ -97,16 +97,20 @@ fn nothing_acknowledged_is_lost_when_the_leader_is_killed_nor_when_all_is_starte
     up.interrupt();
 }
 
-#[test]
-fn one_member_alone_is_an_ensemble_too() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let up = Up::start_genuine(folder.path(), &manifest("solo", 1, "1Gi"));
-    up.ready(1);
+fn serves_writes(up: &Up) {
     let hosts = up.connection_string();
     runtime().block_on(async {
         let client = Client::connect(&hosts).await.expect("connected");
         create(&client, "/app").await;
     });
+}
+
+#[test]
+fn one_member_alone_is_an_ensemble_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let up = Up::start_genuine(folder.path(), &manifest("solo", 1, "1Gi"));
+    up.ready(1);
+    serves_writes(&up);
     up.interrupt();
 }
 
@@ -142,11 +146,7 @@ fn an_operator_killed_during_the_birth_costs_time_only() {
         let up = Up::start_genuine(folder.path(), &manifest("demo", 3, "1Gi"));
         up.kill_operator_twice(Duration::from_millis(after));
         up.ready(3);
-        let hosts = up.connection_string();
-        runtime().block_on(async {
-            let client = Client::connect(&hosts).await.expect("connected");
-            create(&client, "/app").await;
-        });
+        serves_writes(&up);
         up.interrupt();
     }
 }
@@ -161,10 +161,6 @@ fn servers_killed_during_their_birth_are_born_all_the_same() {
     });
     Up::servers(&granted).into_iter().for_each(kill);
     up.ready(3);
-    let hosts = up.connection_string();
-    runtime().block_on(async {
-        let client = Client::connect(&hosts).await.expect("connected");
-        create(&client, "/app").await;
-    });
+    serves_writes(&up);
     up.interrupt();
 }
