@@ -252,9 +252,24 @@ impl Pair {
         }
     }
 
-    /// Sessions of one member do not move: there are new ones until one is elsewhere.
-    fn leave_the_leader(&mut self, client: usize, tally: &mut Tally) -> anyhow::Result<()> {
-        while self.clients[client].place == 0 {
+    /// Where a session of one member has to be for a cell. It does not move: there are new ones
+    /// until one is there.
+    fn place(
+        &mut self,
+        client: usize,
+        cell: &Cell,
+        recipe: &Recipe,
+        tally: &mut Tally,
+    ) -> anyhow::Result<()> {
+        let error = ErrorCode::from_code(cell.err);
+        let is_multi = recipe.asked.is(OpCode::Multi);
+        let wants_leader = match error {
+            Some(ErrorCode::EphemeralOnLocalSession) if is_multi => true,
+            Some(ErrorCode::SessionExpired) => false,
+            _ if recipe.asked.is_half_done() => false,
+            _ => return Ok(()),
+        };
+        while (self.clients[client].place == 0) != wants_leader {
             self.ask(client, &Request::CloseSession(()).into(), tally)?;
         }
         Ok(())
@@ -286,8 +301,8 @@ impl Pair {
             State::Ended => self.aim_ended(&recipe.asked, tally),
             state => {
                 self.bring(client, state, tally)?;
-                if state == State::Local && recipe.asked.is_half_done() {
-                    self.leave_the_leader(client, tally)?;
+                if state == State::Local {
+                    self.place(client, cell, &recipe, tally)?;
                 }
                 self.follow(client, recipe, tally)
             }

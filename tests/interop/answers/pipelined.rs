@@ -43,7 +43,7 @@ pub(crate) fn same_pipelined(setting: &Setting) -> anyhow::Result<()> {
                 .with_context(|| format!("seed {}, {}", setting.seed, stage.name))?;
         }
     }
-    all.write(&setting.folder.join("table.txt"))?;
+    all.write(&setting.folder)?;
     println!("        seed {}, {CLIENTS} clients", setting.seed);
     println!("{}", all.summary());
     ensure_success(&all)

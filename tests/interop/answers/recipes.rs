@@ -203,14 +203,11 @@ fn in_multi(part: &str, err: i32, number: u64) -> Option<Recipe> {
     let op = OpCode::ALL.iter().find(|op| asked::name(**op) == part)?;
     let is_read = matches!(op, OpCode::GetData | OpCode::GetChildren);
     let error = ErrorCode::from_code(err)?;
-    if error == ErrorCode::SessionExpired {
-        // Nothing that makes no sense as a whole makes a session the ensemble's.
-        let path = format!("/d/n{number}");
-        let first = create(*op, &path, 1, Acl::open());
-        let senseless = create(OpCode::Create, "/f/open", 7, Acl::open());
-        let ops = vec![first, senseless];
-        return Some(Recipe::new(Request::Multi(MultiRequest { ops })));
-    }
+    // Whose session it is, is for the member to say.
+    let error = match error {
+        ErrorCode::SessionExpired => ErrorCode::EphemeralOnLocalSession,
+        error => error,
+    };
     let follows = error == ErrorCode::RuntimeInconsistency;
     let whole = single(*op, if follows { ErrorCode::Ok } else { error }, number)?;
     let Asked::Request(request) = whole.asked else {

@@ -113,7 +113,8 @@ impl Stage {
     /// Whether it is the one in which a cell comes up.
     pub(super) fn has(&self, cell: &Cell) -> bool {
         let needs_reconfig = cell.name == "reconfig" && matches!(cell.err, -103 | -102 | -13 | -8);
-        let needs_confined = cell.err == -120 || (cell.name.contains("create") && cell.err == -6);
+        let needs_confined =
+            cell.err == -120 || (cell.name.contains("create") && matches!(cell.err, -6 | -112));
         let fits = match self.kind {
             Kind::Reconfig => needs_reconfig,
             Kind::Confined => needs_confined,

@@ -125,8 +125,17 @@ impl Tally {
         text
     }
 
-    pub(super) fn write(&self, path: &Path) -> anyhow::Result<()> {
-        std::fs::write(path, self.table()).with_context(|| format!("write {}", path.display()))
+    /// Writes the table, and what met each cell first.
+    pub(super) fn write(&self, folder: &Path) -> anyhow::Result<()> {
+        let mut first = String::new();
+        for (cell, by) in &self.first {
+            let _ = writeln!(first, "{}: {by}", cell.text());
+        }
+        for (name, text) in [("table.txt", self.table()), ("first.txt", first)] {
+            let path = folder.join(name);
+            std::fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
+        }
+        Ok(())
     }
 
     /// How many succeeded, how many cells there are, and how often the rarest was met.
@@ -141,11 +150,16 @@ impl Tally {
         )
     }
 
-    /// Fails if a cell that is listed was met less than `least` times, or one that is not listed
+    /// Fails if a cell that is expected was met less than `least` times, or one that is not listed
     /// was met.
-    pub(super) fn check(&self, listed: &[Cell], least: u64) -> anyhow::Result<()> {
+    pub(super) fn check(
+        &self,
+        listed: &[Cell],
+        expected: &[Cell],
+        least: u64,
+    ) -> anyhow::Result<()> {
         let mut wrong = String::new();
-        for cell in listed {
+        for cell in expected {
             let met = self.met(cell);
             if met < least {
                 let _ = writeln!(wrong, "{}: met {met} times, not {least}", cell.text());
