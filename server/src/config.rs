@@ -395,9 +395,12 @@ impl Config {
     }
 }
 
+/// What is no UTF-8 is Latin 1, as which Java reads properties: an old file may have comments in it.
 fn read(file: &Path) -> Result<String, ConfigError> {
-    std::fs::read_to_string(file).map_err(|source| ConfigError::Read {
+    let bytes = std::fs::read(file).map_err(|source| ConfigError::Read {
         file: file.to_owned(),
         source,
-    })
+    })?;
+    Ok(String::from_utf8(bytes)
+        .unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect()))
 }

@@ -295,3 +295,19 @@ fn snapshots_can_be_switched_off() -> anyhow::Result<()> {
     assert_eq!(admin.snapshot(Some("digest super:test"))?.0, 503);
     Ok(())
 }
+
+#[test]
+fn answers_to_words_count_as_sent() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let server = Single::start(folder.path(), "")?;
+    let packets = || {
+        let metrics = words::metrics(server.client)?;
+        let [received, sent] = ["received", "sent"].map(|way| format!("zk_packets_{way}"));
+        let counts: (u64, u64) = (metrics[&received].parse()?, metrics[&sent].parse()?);
+        anyhow::Ok(counts)
+    };
+    let before = packets()?;
+    words::ask(server.client, "dump")?;
+    assert_eq!(packets()?, (before.0 + 2, before.1 + 2));
+    Ok(())
+}

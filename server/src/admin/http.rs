@@ -235,11 +235,15 @@ async fn metrics(State(monitored): State<Monitored>) -> Response {
 /// What only grows and is a gauge in Apache all the same.
 const COUNTED_GAUGES: [&str; 3] = ["auth_failed_count", "packets_received", "packets_sent"];
 
+pub(super) fn is_gauge(family: &MetricFamily) -> bool {
+    family.get_field_type() == MetricType::GAUGE || COUNTED_GAUGES.contains(&family.name())
+}
+
 /// All metrics, under the names of 3.9, or of 3.10 if that is asked for.
 pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let mut families = shared.metrics.registry.gather();
     for family in &mut families {
-        if COUNTED_GAUGES.contains(&family.name()) {
+        if is_gauge(family) && family.get_field_type() == MetricType::COUNTER {
             let value = family.get_metric().first();
             let value = value.map_or(0.0, |metric| metric.get_counter().get_value());
             let mut gauge = Gauge::default();

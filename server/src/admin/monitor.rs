@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use prometheus::proto::MetricType;
 
 use super::gauges::rounded;
+use super::http::is_gauge;
 use super::texts::{VERSION, mode};
 use crate::metrics::Summary;
 use crate::shared::{Serving, Shared};
@@ -30,7 +31,10 @@ pub(super) fn values(shared: &Shared) -> Vec<(String, String)> {
     {
         values.push(("peer_state".to_owned(), status.zab.peer_state()));
     }
-    for family in shared.metrics.registry.gather() {
+    // Gauges first, as Apache's: scripts for Nagios read no more than 2048 bytes.
+    let mut families = shared.metrics.registry.gather();
+    families.sort_by_key(|family| !is_gauge(family));
+    for family in families {
         for metric in family.get_metric() {
             let value = match family.get_field_type() {
                 MetricType::COUNTER => metric.get_counter().get_value(),

@@ -302,6 +302,15 @@ fn who_does_not_serve_says_so() {
     }
     assert_eq!(world.ask("ruok"), "imok");
     assert_eq!(world.ask("isro"), "null");
+    world.shared.set_serving(Serving::ReadOnly);
+    assert_eq!(world.ask("isro"), "ro");
+    let heading = format!(
+        "Zookeeper version: {}\nREAD-ONLY mode; serving only read-only clients\n",
+        *texts::VERSION
+    );
+    for (word, next) in [("srvr", "Latency"), ("stat", "Clients:\n")] {
+        assert!(world.ask(word).starts_with(&format!("{heading}{next}")));
+    }
     world.shared.set_serving(Serving::Yes);
     assert_eq!(world.ask("isro"), "rw");
     assert!(
@@ -420,6 +429,38 @@ fn prometheus_gets_apaches_names_without_prefix_and_each_once() {
         assert!(
             text.lines().any(|found| found == line),
             "{line} is missing:\n{text}"
+        );
+    }
+}
+
+#[test]
+fn what_scripts_look_at_comes_first() {
+    let world = World::new(QUORUM);
+    world.become_leader();
+    let text = world.ask("mntr");
+    let (first, _) = text.split_at(2048);
+    for name in [
+        "version",
+        "server_state",
+        "znode_count",
+        "watch_count",
+        "ephemerals_count",
+        "approximate_data_size",
+        "open_file_descriptor_count",
+        "max_file_descriptor_count",
+        "synced_followers",
+        "pending_syncs",
+        "outstanding_requests",
+        "num_alive_connections",
+        "packets_received",
+        "packets_sent",
+        "uptime",
+        "avg_latency",
+        "max_latency",
+    ] {
+        assert!(
+            first.contains(&format!("\nzk_{name}\t")) || name == "version",
+            "{name}:\n{first}"
         );
     }
 }

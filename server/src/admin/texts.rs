@@ -60,16 +60,24 @@ pub(super) fn srst(shared: &Shared) -> String {
 }
 
 pub(super) fn srvr(shared: &Shared) -> String {
-    format!("Zookeeper version: {}\n{}", *VERSION, statistics(shared))
+    format!("{}{}", heading(shared), statistics(shared))
 }
 
 pub(super) fn stat(shared: &Shared) -> String {
     format!(
-        "Zookeeper version: {}\nClients:\n{}\n{}",
-        *VERSION,
+        "{}Clients:\n{}\n{}",
+        heading(shared),
         listings::connections(shared, listings::Detail::Brief),
         statistics(shared)
     )
+}
+
+fn heading(shared: &Shared) -> String {
+    let mut out = format!("Zookeeper version: {}\n", *VERSION);
+    if is_read_only(shared) {
+        out.push_str("READ-ONLY mode; serving only read-only clients\n");
+    }
+    out
 }
 
 fn statistics(shared: &Shared) -> String {

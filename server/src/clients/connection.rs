@@ -293,6 +293,7 @@ impl Connection {
             Reply::Now(answer) => {
                 self.decoder.take_rest();
                 out.extend_from_slice(answer.as_bytes());
+                self.sent(1);
                 self.close();
             }
         }
@@ -449,6 +450,7 @@ impl Connection {
                 }
                 Mail::Text(text) => {
                     out.extend_from_slice(text.as_bytes());
+                    self.sent(1);
                     self.close();
                 }
                 Mail::Close(reason) => {

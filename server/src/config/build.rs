@@ -264,12 +264,13 @@ fn id(data_dir: &Path, ensemble: &EnsembleConfig, standalone: bool) -> Result<Pe
         }
         Err(source) => return Err(ConfigError::Read { file, source }),
     };
-    let id = match text.trim().parse() {
+    // What stands below the number is nobody's.
+    let first = text.trim().lines().next().unwrap_or_default().trim_end();
+    let id = match first.parse() {
         Ok(id) if (0..=MAX_ID).contains(&id) => PeerId(id),
         _ => {
             return Err(wrong(format!(
-                "{:?} is not a number from 0 to {MAX_ID}",
-                text.trim()
+                "{first:?} is not a number from 0 to {MAX_ID}"
             )));
         }
     };
@@ -546,25 +547,22 @@ fn election(settings: &mut Settings<'_>) -> Result<Election, ConfigError> {
     })
 }
 
+/// Whatever the list says, `srvr` is answered, which `zkServer.sh status` asks, and `isro`, which
+/// clients ask before they take a member that only reads.
+fn words(settings: &mut Settings<'_>, may_only_read: bool) -> Words {
+    let listed = settings.take("4lw.commands.whitelist");
+    let listed = listed.map_or_else(String::new, |property| property.value);
+    let listed = listed.split(',').map(str::trim);
+    if listed.clone().any(|word| word == "*") {
+        return Words::All;
+    }
+    let always = ["srvr"].into_iter().chain(may_only_read.then_some("isro"));
+    let words = listed.filter(|word| !word.is_empty()).chain(always);
+    Words::Only(words.map(ToOwned::to_owned).collect())
+}
+
 fn access(settings: &mut Settings<'_>, may_only_read: bool) -> Result<Access, ConfigError> {
-    let words = settings.take("4lw.commands.whitelist").map_or_else(
-        || Words::Only(["srvr".to_owned()].into()),
-        |property| {
-            let words = property.value.split(',').map(str::trim);
-            if words.clone().any(|word| word == "*") {
-                return Words::All;
-            }
-            Words::Only(words.map(ToOwned::to_owned).collect())
-        },
-    );
-    // Clients ask it before they take a member that only reads.
-    let words = match words {
-        Words::Only(mut words) if may_only_read => {
-            words.insert("isro".to_owned());
-            Words::Only(words)
-        }
-        words => words,
-    };
+    let words = words(settings, may_only_read);
     Ok(Access {
         skip_acl: settings.flag("skipACL")?.unwrap_or(false),
         eager_acl_check: settings.flag("enableEagerACLCheck")?.unwrap_or(false),

@@ -277,9 +277,27 @@ fn words_are_listed_between_commas_and_a_star_is_all() {
     let only = |list: &[&str]| Words::Only(list.iter().map(ToString::to_string).collect());
     assert_eq!(words("srvr, mntr"), only(&["mntr", "srvr"]));
     assert_eq!(words("srvr, *"), Words::All);
-    assert!(!words("").allow("srvr"));
+    assert_eq!(words("stat, ,ruok"), only(&["ruok", "srvr", "stat"]));
+    assert_eq!(words(""), only(&["srvr"]));
     let config = Folder::new(None).load("clientPort=1\nreadonlymode.enabled=true\n");
     assert_eq!(config.expect("valid").access.words, only(&["isro", "srvr"]));
+}
+
+#[test]
+fn a_file_in_latin_1_is_read() {
+    let folder = Folder::new(Some("1\r\nwritten twice\r\n"));
+    let file = folder.folder.path().join("zoo.cfg");
+    let text = format!(
+        "# f\u{fc}r uns\ndataDir={}\n{THREE}",
+        folder.folder.path().display()
+    );
+    let latin: Vec<u8> = text
+        .chars()
+        .map(|c| u8::try_from(c).expect("Latin 1"))
+        .collect();
+    fs::write(&file, latin).expect("write zoo.cfg");
+    let config = Config::load(&file, &Overrides::default()).expect("valid");
+    assert_eq!(config.id, PeerId(1));
 }
 
 #[test]
