@@ -17,6 +17,7 @@ mod tests;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use member::LocalSessions;
 use tree::acl::Schemes;
@@ -300,6 +301,8 @@ pub struct Admin {
     /// Milliseconds between two snapshots asked for, and between two that are restored
     /// (`admin.rateLimiterIntervalInMS`).
     pub pause: u64,
+    /// How long nothing may move on a monitor's connection (`admin.idleTimeout`).
+    pub idle: Duration,
     /// `/metrics` (`metricsProvider.httpHost`, `httpPort`), if a metrics provider is named.
     pub metrics: Option<Address>,
     /// Counters are shown with `_total` at the end, as from Apache 3.10 on

@@ -13,8 +13,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{ConnectInfo, Path as UrlPath, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
+use axum::serve::ListenerExt as _;
 use prometheus::TextEncoder;
 use prometheus::core::Collector;
 use prometheus::process_collector::ProcessCollector;
@@ -24,6 +26,7 @@ use tokio::runtime::Handle;
 use wire::config::Address;
 
 use super::commands::{self, Answer, COMMANDS, Command, Does};
+use super::idle::{self, Busy, Patient};
 use super::snapshot::{self, Asked, Paused};
 use crate::config::Admin;
 use crate::inbox::Work;
@@ -67,13 +70,14 @@ pub(crate) fn open(config: &Admin, stop: &Stop, runtime: &Handle) -> Started {
                 let index = config.commands.clone();
                 get(move || async move { list(&index) })
             });
-        serve("admin.serverPort", address, routes, &monitored, runtime);
+        let listens = (address, config.idle);
+        serve("admin.serverPort", listens, routes, &monitored, runtime);
     }
     if let Some(address) = &config.metrics {
         let routes = Router::new().route("/metrics", get(metrics));
         serve(
             "metricsProvider.httpPort",
-            address,
+            (address, config.idle),
             routes,
             &monitored,
             runtime,
@@ -84,7 +88,7 @@ pub(crate) fn open(config: &Admin, stop: &Stop, runtime: &Handle) -> Started {
 
 fn serve(
     key: &'static str,
-    address: &Address,
+    (address, idle): (&Address, Duration),
     routes: Router<Monitored>,
     monitored: &Monitored,
     runtime: &Handle,
@@ -97,11 +101,18 @@ fn serve(
     match bound {
         Ok((listener, local)) => {
             tracing::info!(key, address = %local, "listening for monitors");
+            let busy = Busy::default();
             let routes = routes
+                .layer(from_fn_with_state(busy.clone(), idle::carry_out))
                 .with_state(monitored.clone())
                 .into_make_service_with_connect_info::<SocketAddr>();
             vital::task(runtime, "monitors", async move {
-                if let Err(error) = axum::serve(listener, routes).await {
+                let patient = Patient {
+                    listener,
+                    idle,
+                    busy,
+                };
+                if let Err(error) = axum::serve(patient.tap_io(|_| {}), routes).await {
                     tracing::warn!(key, %error, "monitors are not served any more");
                 }
             });

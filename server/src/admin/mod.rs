@@ -5,6 +5,7 @@ pub(crate) mod digests;
 mod ensemble;
 pub(crate) mod gauges;
 pub(crate) mod http;
+mod idle;
 mod json;
 mod listings;
 mod monitor;

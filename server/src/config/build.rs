@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::str::FromStr;
+use std::time::Duration;
 
 use member::LocalSessions;
 use tree::acl::{Schemes, UnknownHash};
@@ -671,6 +672,11 @@ fn admin(settings: &mut Settings<'_>) -> Result<Admin, ConfigError> {
         pause: settings
             .number("admin.rateLimiterIntervalInMS", 0..=INT)?
             .unwrap_or(300_000),
+        idle: Duration::from_millis(
+            settings
+                .number("admin.idleTimeout", 1..=INT)?
+                .unwrap_or(30_000),
+        ),
         metrics: provider.then_some(metrics),
         total_names: settings
             .flag("metricsProvider.totalNames")?

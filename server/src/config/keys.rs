@@ -636,9 +636,10 @@ const ADMIN: &[Key] = &[
         "300000",
         "milliseconds between two of either",
     ),
-    nothing(
+    does(
         "admin.idleTimeout",
-        "monitors' connections close when monitors close them",
+        "30000",
+        "milliseconds that nothing may move on a monitor's connection",
     ),
     always(
         "admin.httpVersion",
