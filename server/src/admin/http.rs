@@ -112,6 +112,7 @@ fn serve(
                     idle,
                     busy,
                 };
+                // Tapped, since axum tells peers' addresses of its own kinds of listener alone.
                 if let Err(error) = axum::serve(patient.tap_io(|_| {}), routes).await {
                     tracing::warn!(key, %error, "monitors are not served any more");
                 }
@@ -246,6 +247,7 @@ async fn metrics(State(monitored): State<Monitored>) -> Response {
 /// What only grows and is a gauge in Apache all the same.
 const COUNTED_GAUGES: [&str; 3] = ["auth_failed_count", "packets_received", "packets_sent"];
 
+/// Whether it is one in Apache.
 pub(super) fn is_gauge(family: &MetricFamily) -> bool {
     family.get_field_type() == MetricType::GAUGE || COUNTED_GAUGES.contains(&family.name())
 }
@@ -254,7 +256,7 @@ pub(super) fn is_gauge(family: &MetricFamily) -> bool {
 pub(super) fn families(shared: &Shared) -> Vec<MetricFamily> {
     let mut families = shared.metrics.registry.gather();
     for family in &mut families {
-        if is_gauge(family) && family.get_field_type() == MetricType::COUNTER {
+        if COUNTED_GAUGES.contains(&family.name()) {
             let value = family.get_metric().first();
             let value = value.map_or(0.0, |metric| metric.get_counter().get_value());
             let mut gauge = Gauge::default();
