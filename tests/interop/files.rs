@@ -55,7 +55,8 @@ fn moved(setting: &Setting, from: Make, to: Make, compression: &str) -> anyhow::
     let server = original.connect_string();
     // A runtime of its own, whose end is the end of the clients, with what they had not sent.
     Runtime::new()?.block_on(async {
-        variety(&server).await?;
+        let made = tokio::time::timeout(LIMIT, variety(&server)).await;
+        made.context("make znodes of each kind")??;
         let load = Load::start(&server, "moved", &LOAD).await?;
         load.advance(6000, LIMIT).await?;
         original.kill(1)?;

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use tests::ensemble::Programs;
@@ -57,6 +58,7 @@ pub(crate) fn prepare() -> anyhow::Result<Setting> {
         with_apache: false,
         sessions: None,
         stage: None,
+        limit: Duration::MAX,
     })
 }
 

@@ -10,13 +10,14 @@ mod foreign;
 mod kazoo;
 mod metrics;
 mod nulls;
+mod patience;
 mod quorum;
 mod storm;
 mod suites;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Parser;
@@ -52,6 +53,9 @@ struct Arguments {
     /// Only this stage of `same_answers`, whose table is then not complete.
     #[arg(long)]
     stage: Option<String>,
+    /// Minutes after which a scenario has failed that is not over.
+    #[arg(long, default_value_t = 30)]
+    limit: u64,
 }
 
 /// One thing to show, with what it may use.
@@ -71,6 +75,7 @@ struct Setting {
     with_apache: bool,
     sessions: Option<u32>,
     stage: Option<String>,
+    limit: Duration,
 }
 
 impl Setting {
@@ -129,6 +134,7 @@ fn main() -> ExitCode {
             with_apache: arguments.with_apache,
             sessions: arguments.sessions,
             stage: arguments.stage,
+            limit: Duration::from_secs(60 * arguments.limit),
             ..setting
         },
         Err(error) => {
@@ -152,7 +158,6 @@ fn main() -> ExitCode {
         let mut runs: Vec<bool> = chosen(SCENARIOS)
             .map(|scenario| run(setting, scenario))
             .collect();
-        // One that panicked did not pass.
         runs.extend(
             suites
                 .into_iter()
@@ -160,6 +165,7 @@ fn main() -> ExitCode {
         );
         runs
     });
+    patience::end_children();
     let failed = runs.iter().filter(|passed| !**passed).count();
     println!("{} passed, {failed} failed", runs.len() - failed);
     if failed == 0 && !runs.is_empty() {
@@ -169,12 +175,13 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(setting: &Setting, (name, scenario): &Scenario) -> bool {
+fn run(setting: &Setting, (name, scenario): &'static Scenario) -> bool {
     let started = Instant::now();
     let folder = setting.folder.join(name);
+    let own = setting.within(&folder);
     let outcome = std::fs::create_dir_all(&folder)
         .context("create the scenario's folder")
-        .and_then(|()| scenario(&setting.within(&folder)));
+        .and_then(|()| patience::within(setting.limit, name, move || scenario(&own)));
     let took = started.elapsed().as_secs_f64();
     match outcome {
         Ok(()) => println!("ok      {name} ({took:.1} s)"),

@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
 use ferrokeeper::tools::storm::Report;
@@ -16,6 +16,8 @@ use tests::ensemble::{Ensemble, Make, Programs};
 use crate::{Setting, foreign};
 
 const LIMIT: Duration = Duration::from_secs(60);
+/// For a whole storm: its own limit is two minutes for each of its steps.
+const WHOLE: Duration = Duration::from_secs(900);
 /// Sessions of a storm in CI.
 const SESSIONS: u32 = 2000;
 /// Open files of a member that are no sessions, and room for those that happen to have more
@@ -154,18 +156,25 @@ fn storm(
         .stdout(Stdio::piped());
     let mut child = command.spawn().context("start the storm")?;
     let mut leader_peak = 0;
+    let deadline = Instant::now() + WHOLE;
     let output = loop {
         // Of a process that is killed nothing can be asked any more.
         leader_peak = memory(leader_pid, "VmHWM:").unwrap_or(leader_peak);
-        if child.try_wait().context("wait for the storm")?.is_some() {
+        let is_late = Instant::now() > deadline;
+        if is_late {
+            child.kill().context("end the storm")?;
+        }
+        if is_late || child.try_wait().context("wait for the storm")?.is_some() {
             break child
                 .wait_with_output()
                 .context("read the storm's report")?;
         }
         std::thread::sleep(Duration::from_millis(100));
     };
-    let report: Report =
-        serde_json::from_slice(&output.stdout).context("no report of the storm")?;
+    let report: Report = serde_json::from_slice(&output.stdout).with_context(|| {
+        let said = std::fs::read_to_string(folder.join("storm")).unwrap_or_default();
+        format!("no report of the storm, {}: {said}", output.status)
+    })?;
     let peaks = pids.iter().filter(|(id, _)| *id != leader);
     let peaks: anyhow::Result<Vec<u64>> = peaks.map(|(_, pid)| memory(*pid, "VmHWM:")).collect();
     Ok(Weather {

@@ -116,15 +116,16 @@ fn a_client_that_does_not_take_its_events_is_closed_before_they_fill_the_memory(
         mode: 1,
     };
     assert_eq!(error(&mut slow, Request::AddWatch(watch))?, 0);
-    let greatest = write(&mut client, &server, &path, 1200)?;
+    let greatest = write(&mut client, &server, &path, 2400)?;
     let grown = greatest.saturating_sub(before) >> 20;
-    ensure!(grown < 100, "{grown} MiB more for 120 MB of events");
+    // 64 MiB may wait, and on a busy machine the allocator keeps half as much again.
+    ensure!(grown < 140, "{grown} MiB more for 240 MB of events");
     ensure!(grown > 10, "nothing waited for the client");
     let mut events = 0;
     while let Ok(Frame::Event(..)) = slow.receive() {
         events += 1;
     }
-    ensure!(events < 1000, "{events} of 1200 events came");
+    ensure!(events < 1000, "{events} of 2400 events came");
     assert_eq!(error(&mut client, exists(&path))?, 0);
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Everything that a client can see of a tree.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures::{StreamExt, TryStreamExt};
@@ -10,6 +11,8 @@ use crate::load;
 
 /// Reads under way at any time.
 const IN_FLIGHT: usize = 64;
+/// For a whole tree.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each path with its data, state and ACL, as text.
 pub type Dump = BTreeMap<String, String>;
@@ -17,8 +20,13 @@ pub type Dump = BTreeMap<String, String>;
 /// Reads a whole tree from one server, as `digest:user:secret` and without `/zookeeper/config`, whose text names the members.
 ///
 /// # Errors
-/// If the server cannot be reached, or an answer is missing.
+/// If the server cannot be reached, or an answer is missing after two minutes.
 pub async fn dump(server: &str) -> anyhow::Result<Dump> {
+    let whole = tokio::time::timeout(LIMIT, walk(server)).await;
+    whole.with_context(|| format!("read the tree of {server} in {LIMIT:?}"))?
+}
+
+async fn walk(server: &str) -> anyhow::Result<Dump> {
     let client = load::connect(server).await?;
     client
         .auth("digest", b"user:secret")

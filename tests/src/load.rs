@@ -12,6 +12,9 @@ use futures::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
 use zookeeper_client::{Acls, Client, CreateMode, Error};
 
+/// For the last answers, and for reading everything again.
+const LIMIT: Duration = Duration::from_secs(120);
+
 /// What a load is to do.
 #[derive(Clone, Debug)]
 pub struct Shape {
@@ -106,11 +109,14 @@ impl Load {
     /// Stops writing and gives what was acknowledged.
     ///
     /// # Errors
-    /// If a client met an error that a client of a healthy ensemble must not meet.
+    /// If a client met an error that a client of a healthy ensemble must not meet, or is not
+    /// answered in two minutes.
     pub async fn stop(mut self) -> anyhow::Result<Acknowledged> {
         self.stop.store(true, Ordering::Relaxed);
-        for client in std::mem::take(&mut self.clients) {
-            client.await.context("a client panicked")??;
+        let ends = futures::future::join_all(std::mem::take(&mut self.clients));
+        let ends = tokio::time::timeout(LIMIT, ends).await;
+        for end in ends.with_context(|| format!("the last writes are not answered in {LIMIT:?}"))? {
+            end.context("a client panicked")??;
         }
         self.take()
     }
@@ -211,8 +217,13 @@ pub async fn connect(servers: &str) -> anyhow::Result<Client> {
 /// Checks that everything acknowledged is there.
 ///
 /// # Errors
-/// Names what is missing or different.
+/// Names what is missing or different. If it is not read in two minutes.
 pub async fn verify(servers: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {
+    let all = tokio::time::timeout(LIMIT, compare(servers, acknowledged)).await;
+    all.with_context(|| format!("read what was acknowledged in {LIMIT:?}"))?
+}
+
+async fn compare(servers: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {
     let client = connect(servers).await?;
     client.sync("/").await.context("sync")?;
     let check = |path: String, data: Vec<u8>| {

@@ -402,7 +402,7 @@ impl Connection {
             }
     }
 
-    /// Takes what the member thread has sent. `true` if there was something.
+    /// Takes some of what the member thread has sent. `true` if there was something.
     fn take_mail(&mut self, out: &mut Vec<u8>) -> bool {
         let Some(letters) = self.mailbox.take() else {
             return false;
@@ -540,7 +540,11 @@ impl Connection {
                 return;
             }
             // What the tree shows has its events in the mailbox: they go first.
-            self.take_mail(out);
+            while self.take_mail(out) {
+                if out.len() + self.unsent.len() >= UNSENT_BYTES {
+                    return;
+                }
+            }
             if !matches!(self.phase, Phase::Serving | Phase::Draining) {
                 return;
             }

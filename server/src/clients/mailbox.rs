@@ -1,5 +1,6 @@
 //! What the member thread has for one connection.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -23,6 +24,9 @@ const CAPACITY: usize = 64 << 20;
 const ALL: usize = 256 << 20;
 /// Bytes that may wait for a client whatever waits for others.
 const FAIR: usize = 1 << 20;
+/// Bytes that are taken out at once, and that lie in one piece of memory: what piles up is never
+/// moved, and its memory goes back piece by piece.
+const BATCH: usize = 512 << 10;
 /// What a letter takes besides its frame.
 const LETTER: usize = size_of::<Mail>();
 
@@ -45,7 +49,12 @@ pub(crate) struct Mailbox {
 
 #[derive(Default)]
 struct Inner {
-    letters: Letters,
+    /// What is taken next; empty only if nothing waits.
+    first: Letters,
+    /// What comes behind it.
+    more: VecDeque<Letters>,
+    /// Bytes of all.
+    size: usize,
     waker: Option<Waker>,
     end: Option<End>,
 }
@@ -112,19 +121,22 @@ impl Mailbox {
         if inner.end == Some(End::Now) {
             return false;
         }
-        let was_empty = inner.letters.mail.is_empty();
-        let before = inner.letters.size();
-        let own = before + self.unsent.load(Relaxed);
+        let was_empty = inner.first.mail.is_empty();
+        let own = inner.size + self.unsent.load(Relaxed);
         if own > CAPACITY || (own > FAIR && self.waiting.load(Relaxed) > ALL) {
-            inner.letters = Letters::default();
-            self.waiting.fetch_sub(before, Relaxed);
+            self.waiting.fetch_sub(inner.size, Relaxed);
+            inner.clear();
             inner.end = Some(End::Now);
             return true;
         }
-        write(&mut inner.letters);
-        self.waiting
-            .fetch_add(inner.letters.size() - before, Relaxed);
-        if matches!(inner.letters.mail.last(), Some(Mail::Close(_))) {
+        let letters = inner.last();
+        let before = letters.size();
+        write(letters);
+        let more = letters.size() - before;
+        let is_last = matches!(letters.mail.last(), Some(Mail::Close(_)));
+        inner.size += more;
+        self.waiting.fetch_add(more, Relaxed);
+        if is_last {
             inner.end = Some(End::Soon);
         }
         was_empty
@@ -158,13 +170,16 @@ impl Mailbox {
         }
     }
 
-    /// Takes all mail, if there is any.
+    /// Takes the mail that came first, if there is any. Who does not come for the rest is not
+    /// woken for it.
     pub(crate) fn take(&self) -> Option<Letters> {
         let mut inner = self.inner.lock();
-        if inner.letters.mail.is_empty() {
+        if inner.first.mail.is_empty() {
             return None;
         }
-        let letters = std::mem::take(&mut inner.letters);
+        let next = inner.more.pop_front().unwrap_or_default();
+        let letters = std::mem::replace(&mut inner.first, next);
+        inner.size -= letters.size();
         self.waiting.fetch_sub(letters.size(), Relaxed);
         Some(letters)
     }
@@ -182,8 +197,25 @@ impl Mailbox {
 impl Drop for Mailbox {
     fn drop(&mut self) {
         self.set_unsent(0);
-        let left = self.inner.get_mut().letters.size();
+        let left = self.inner.get_mut().size;
         self.waiting.fetch_sub(left, Relaxed);
+    }
+}
+
+impl Inner {
+    /// Where the next letter goes.
+    fn last(&mut self) -> &mut Letters {
+        let last = self.more.back().unwrap_or(&self.first);
+        if last.size() >= BATCH {
+            self.more.push_back(Letters::default());
+        }
+        self.more.back_mut().unwrap_or(&mut self.first)
+    }
+
+    fn clear(&mut self) {
+        self.first = Letters::default();
+        self.more = VecDeque::new();
+        self.size = 0;
     }
 }
 
@@ -271,6 +303,27 @@ mod tests {
             "{greatest}"
         );
         assert_eq!((mailbox.end(), waiting.load(Relaxed)), (Some(End::Now), 0));
+    }
+
+    #[test]
+    fn what_piles_up_is_taken_in_its_order_and_a_batch_at_a_time() {
+        let waiting = Waiting::default();
+        let mailbox = mailbox(&waiting);
+        let posted = 3 * BATCH / 1000;
+        let woken: Vec<usize> = (0..posted).filter(|_| event(&mailbox)).collect();
+        mailbox.post_now(Mail::Close("the session ended"));
+        assert_eq!(woken, [0], "who has mail is not woken for more");
+        let batches: Vec<Letters> = std::iter::from_fn(|| mailbox.take()).collect();
+        let sizes: Vec<usize> = batches.iter().map(Letters::size).collect();
+        let full = BATCH..BATCH + 2000;
+        assert!(
+            sizes.len() == 4 && sizes[..3].iter().all(|size| full.contains(size)),
+            "{sizes:?}"
+        );
+        let mail: Vec<&Mail> = batches.iter().flat_map(|batch| &batch.mail).collect();
+        assert!(matches!(mail.last(), Some(Mail::Close(_))));
+        assert_eq!((mail.len(), waiting.load(Relaxed)), (posted + 1, 0));
+        assert!(event(&mailbox), "who has taken all is woken again");
     }
 
     #[test]

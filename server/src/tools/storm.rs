@@ -159,7 +159,7 @@ async fn direct(arguments: &Arguments, progress: impl Fn(&str)) -> anyhow::Resul
     parts
         .all_proven(limit.saturating_sub(struck.elapsed()))
         .await?;
-    let slowest = control.stop().await;
+    let slowest = control.stop(limit).await?;
 
     progress("all are back: telling their watches");
     let mut control = Control::open(servers, arguments.timeout).await?;

@@ -49,14 +49,15 @@ impl Control {
             next: 1,
         };
         let deadline = Instant::now() + LIMIT;
-        while let Err(error) = control.connected().await {
-            ensure!(
-                Instant::now() < deadline,
-                "no server can be reached: {error}"
-            );
+        loop {
+            let why = match tokio::time::timeout(PATIENCE, control.connected()).await {
+                Ok(Ok(_)) => return Ok(control),
+                Ok(Err(error)) => error.to_string(),
+                Err(late) => late.to_string(),
+            };
+            ensure!(Instant::now() < deadline, "no server can be reached: {why}");
             control.move_on().await;
         }
-        Ok(control)
     }
 
     async fn connected(&mut self) -> Result<&mut Link, NoLink> {
@@ -177,9 +178,11 @@ impl Writing {
     }
 
     /// Ends, and says how long the slowest write took.
-    pub(super) async fn stop(self) -> Duration {
+    pub(super) async fn stop(self, limit: Duration) -> anyhow::Result<Duration> {
         let _ = self.stop.send(());
-        self.task.await.unwrap_or_default()
+        let slowest = timeout(limit, self.task).await;
+        let slowest = slowest.with_context(|| format!("a write takes more than {limit:?}"))?;
+        slowest.context("the control client has ended")
     }
 }
 
