@@ -9,7 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use tests::ensemble::{Ensemble, Make, free_ports};
+use tests::ensemble::{Ensemble, Make};
+use tests::ports::Ports;
 use tests::raw::Connection;
 use wire::client::{
     CreateRequest, DeleteRequest, MultiRequest, PathRequest, Request, SetDataRequest,
@@ -96,12 +97,8 @@ fn shown(setting: &Setting, make: Make) -> anyhow::Result<(Families, Families)> 
     programs.apache = Some(jars(&setting.cache)?);
     let folder = setting.folder.join(format!("{make:?}"));
     let mut ensemble = Ensemble::new(&programs, &folder, &[make; 3], SETTINGS)?;
-    // Some of these may be the members' own, which they do not listen on yet.
-    let config = ensemble.member(1).folder.join("zoo.cfg");
-    let servers = std::fs::read_to_string(config).context("read zoo.cfg")?;
-    let mut ports = free_ports(16)?;
-    ports.retain(|port| !servers.contains(&port.to_string()));
-    for (member, port) in ensemble.members.iter().zip(&ports) {
+    let ports = Ports::claim(ensemble.members.len())?;
+    for (member, port) in ensemble.members.iter().zip(ports.numbers()) {
         let config = member.folder.join("zoo.cfg");
         let mut config = File::options()
             .append(true)
@@ -116,7 +113,7 @@ fn shown(setting: &Setting, make: Make) -> anyhow::Result<(Families, Families)> 
         load(ensemble.member(id).client, number)?;
     }
     let read = |id: i64| -> anyhow::Result<Families> {
-        let port = ports[usize::try_from(id)? - 1];
+        let port = ports.numbers()[usize::try_from(id)? - 1];
         parse(&get(SocketAddr::from(([127, 0, 0, 1], port)))?)
     };
     Ok((read(leader)?, read(follower)?))

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tests::ports::Ports;
 use tests::raw::Connection;
 use tests::words;
 use wire::client::{CreateRequest, ErrorCode, Request, SetAclRequest};
@@ -21,6 +22,7 @@ pub(crate) const SUPER: &str =
 pub(crate) struct Admin {
     pub(crate) server: Single,
     address: SocketAddr,
+    _ports: Ports,
 }
 
 /// An answer: status, headers in lower case, body.
@@ -38,12 +40,14 @@ impl Answer {
 
 impl Admin {
     pub(crate) fn start(folder: &Path, settings: &str) -> anyhow::Result<Self> {
-        let port = tests::ensemble::free_ports(1)?[0];
+        let ports = Ports::claim(1)?;
+        let port = ports.numbers()[0];
         let settings =
             format!("admin.enableServer=true\nadmin.serverPort={port}\n{SUPER}\n{settings}");
         Ok(Self {
             server: Single::start(folder, &settings)?,
             address: SocketAddr::from(([127, 0, 0, 1], port)),
+            _ports: ports,
         })
     }
 

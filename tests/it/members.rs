@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use ferrokeeper::commands::{Arguments, run};
 use tests::ensemble::{Ensemble, Make, Programs};
+use tests::ports::Ports;
 use tests::process::Process;
 use tests::words;
 
@@ -61,11 +62,14 @@ pub(crate) struct Single {
     pub(crate) process: Process,
     command: Command,
     log: std::path::PathBuf,
+    // Behind the process, which ends first.
+    _ports: Ports,
 }
 
 impl Single {
     pub(crate) fn start(folder: &Path, settings: &str) -> anyhow::Result<Self> {
-        let port = tests::ensemble::free_ports(1)?[0];
+        let ports = Ports::claim(1)?;
+        let port = ports.numbers()[0];
         let client = SocketAddr::from(([127, 0, 0, 1], port));
         let config = folder.join("zoo.cfg");
         let text = format!(
@@ -86,6 +90,7 @@ impl Single {
             process,
             command,
             log,
+            _ports: ports,
         };
         single.wait()?;
         Ok(single)

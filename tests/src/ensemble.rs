@@ -1,13 +1,14 @@
 //! An ensemble of real processes on loopback, of our members and Apache's in any mix.
 
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
+use crate::ports::Ports;
 use crate::process::Process;
 use crate::words;
 
@@ -53,6 +54,8 @@ pub struct Ensemble {
     /// In the order of their ids, which start at 1.
     pub members: Vec<Member>,
     programs: Programs,
+    // Behind the members, whose processes end first.
+    _ports: Ports,
 }
 
 impl Ensemble {
@@ -66,7 +69,8 @@ impl Ensemble {
         makes: &[Make],
         settings: &str,
     ) -> anyhow::Result<Self> {
-        let ports = free_ports(makes.len() * 3)?;
+        let claimed = Ports::claim(makes.len() * 3)?;
+        let ports = claimed.numbers();
         let mut servers = String::new();
         for (index, ports) in ports.chunks(3).enumerate() {
             let id = index + 1;
@@ -100,6 +104,7 @@ impl Ensemble {
         Ok(Self {
             members,
             programs: programs.clone(),
+            _ports: claimed,
         })
     }
 
@@ -261,19 +266,4 @@ fn apache(jars: &Path, config: &Path) -> anyhow::Result<Command> {
         .arg("org.apache.zookeeper.server.quorum.QuorumPeerMain")
         .arg(config);
     Ok(command)
-}
-
-/// Ports that were free a moment ago.
-///
-/// # Errors
-/// If there are not so many.
-pub fn free_ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let listeners: Result<Vec<TcpListener>, _> = (0..count)
-        .map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))
-        .collect();
-    let listeners = listeners.context("find free ports")?;
-    listeners
-        .iter()
-        .map(|listener| Ok(listener.local_addr().context("ask for the port")?.port()))
-        .collect()
 }
