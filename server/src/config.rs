@@ -199,6 +199,9 @@ pub struct Storage {
     pub snapshot_every: u64,
     /// Log bytes between snapshots (`snapSizeLimitInKb`), `None` for any number.
     pub snapshot_every_bytes: Option<u64>,
+    /// Log bytes without which no snapshot is written for its number of transactions, as a share
+    /// of the last one's size (`snapshot.logFactor`, a key of ours), in percent.
+    pub snapshot_log_percent: u64,
     /// Entries kept in memory for learners (`commitLogCount`).
     pub window: usize,
     /// Log bytes sent to a learner instead of a snapshot, as a share of the snapshot's size

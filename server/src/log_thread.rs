@@ -223,6 +223,7 @@ impl LogThread {
             return Ok(());
         };
         self.store().install_snapshot(&staged)?;
+        self.snapshooter.look_again();
         self.reload()?;
         self.shared
             .has_foreign_snapshot

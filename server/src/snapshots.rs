@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ pub(crate) struct Snapshooter {
     shared: Arc<Shared>,
     snapshots: Snapshots<RealDisk>,
     running: Arc<AtomicBool>,
+    /// Bytes of the newest one.
+    newest: Arc<AtomicU64>,
     due: Amount,
     seed: u64,
     on_failure: Arc<dyn Fn(SnapshotWriteError) + Send + Sync>,
@@ -59,10 +61,12 @@ impl Snapshooter {
         seed: u64,
         on_failure: Arc<dyn Fn(SnapshotWriteError) + Send + Sync>,
     ) -> Self {
+        let newest = newest(&snapshots);
         let mut snapshooter = Self {
             shared,
             snapshots,
             running: Arc::default(),
+            newest: Arc::new(newest.into()),
             due: Amount::default(),
             seed,
             on_failure,
@@ -72,9 +76,22 @@ impl Snapshooter {
     }
 
     /// Whether so much was logged that a snapshot is due.
+    ///
+    /// A large tree that changes fast would be written all the time, if only transactions counted.
+    /// So a snapshot waits until reading the log again takes about as long as reading the last one:
+    /// what is written stays in proportion to what is logged, and a start to the tree's size.
     pub(crate) fn is_due(&self, logged: Amount) -> bool {
-        let reached = logged.entries > self.due.entries || logged.bytes > self.due.bytes;
+        let percent = u128::from(self.shared.config.storage.snapshot_log_percent);
+        let worth = u128::from(self.newest.load(Ordering::Relaxed)) * percent / 100;
+        let reached = logged.bytes > self.due.bytes
+            || (logged.entries > self.due.entries && u128::from(logged.bytes) >= worth);
         reached && !self.is_running()
+    }
+
+    /// Another member's snapshot has taken the place of all.
+    pub(crate) fn look_again(&self) {
+        self.newest
+            .store(newest(&self.snapshots), Ordering::Relaxed);
     }
 
     /// Whether one is being written.
@@ -89,9 +106,13 @@ impl Snapshooter {
         let shared = self.shared.clone();
         let snapshots = self.snapshots.clone();
         let running = self.running.clone();
+        let size = self.newest.clone();
         let on_failure = self.on_failure.clone();
         let started = vital::thread("snapshot", move || {
             let result = write(&shared, &snapshots);
+            if let Ok(Some(file)) = &result {
+                size.store(bytes_of(file), Ordering::Relaxed);
+            }
             running.store(false, Ordering::Release);
             if let Some(done) = done {
                 done(match &result {
@@ -123,6 +144,17 @@ impl Snapshooter {
             bytes: storage.snapshot_every_bytes.map_or(u64::MAX, between),
         };
     }
+}
+
+/// Bytes of the newest snapshot, 0 if there is none.
+fn newest(snapshots: &Snapshots<RealDisk>) -> u64 {
+    // Who cannot list them now will hear of it when the next one is written.
+    let all = snapshots.list().unwrap_or_default();
+    all.first().map_or(0, bytes_of)
+}
+
+fn bytes_of(file: &SnapshotFile) -> u64 {
+    std::fs::metadata(&file.path).map_or(0, |file| file.len())
 }
 
 /// Knuth's, for a sequence that only has to differ between members.

@@ -23,7 +23,7 @@ fn memory(server: &Single) -> anyhow::Result<usize> {
     Ok(kib * 1024)
 }
 
-fn new(path: &str, data: Vec<u8>) -> Request {
+pub(crate) fn new(path: &str, data: Vec<u8>) -> Request {
     Request::Create(CreateRequest {
         path: path.to_owned(),
         data: Some(data.into()),
@@ -32,7 +32,7 @@ fn new(path: &str, data: Vec<u8>) -> Request {
     })
 }
 
-fn set(path: &str, data: Vec<u8>) -> Request {
+pub(crate) fn set(path: &str, data: Vec<u8>) -> Request {
     Request::SetData(SetDataRequest {
         path: path.to_owned(),
         data: Some(data.into()),

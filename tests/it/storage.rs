@@ -11,6 +11,7 @@ use tests::words;
 use wire::client::{GetDataResponse, PathRequest};
 use wire::{Record, SessionId, Zxid};
 
+use crate::limits::{new, set};
 use crate::members::{START, Single, ensemble};
 use crate::sessions::{create, error, exists};
 
@@ -66,6 +67,57 @@ fn all_that_was_answered_is_there_after_an_end_by_signal_and_by_kill() -> anyhow
         snapshots(&folder.path().join("data"))? > 2,
         "snapshots were written"
     );
+    Ok(())
+}
+
+/// Files of the log, of which each snapshot begins another one.
+fn logs(data: &std::path::Path) -> anyhow::Result<usize> {
+    let names = std::fs::read_dir(data.join("version-2"))?;
+    let names = names.filter_map(Result::ok);
+    Ok(names
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("log."))
+        .count())
+}
+
+/// Changes one small znode so often.
+fn change(client: &mut Connection, times: usize) -> anyhow::Result<()> {
+    for _ in 0..times / 50 {
+        let changes: Vec<_> = (0..50).map(|_| set("/small", vec![1])).collect();
+        client.send(&changes)?;
+        for _ in &changes {
+            ensure!(matches!(client.receive()?, Frame::Reply(header, _) if header.err == 0));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_snapshot_of_a_large_tree_waits_for_a_log_that_is_worth_it() -> anyhow::Result<()> {
+    for (setting, waits) in [("", true), ("snapshot.logFactor=0", false)] {
+        let folder = tempfile::tempdir()?;
+        let server = Single::start(folder.path(), &format!("snapCount=100\n{setting}"))?;
+        let data = folder.path().join("data");
+        let mut client = Connection::connect(server.client, SessionId::NONE)?;
+        for number in 0..40 {
+            let large = new(&format!("/large-{number}"), vec![7; 100_000]);
+            assert_eq!(error(&mut client, large)?, 0);
+        }
+        assert_eq!(error(&mut client, create("/small", 0))?, 0);
+        // The first snapshot, which nothing is compared with.
+        change(&mut client, 200)?;
+        let before = logs(&data)?;
+        if waits {
+            // 20 times `snapCount`, and a tenth of the tree.
+            change(&mut client, 2000)?;
+            assert_eq!(logs(&data)?, before, "it waits");
+        } else {
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while logs(&data)? < before + 4 {
+                change(&mut client, 200)?;
+                ensure!(Instant::now() < deadline, "snapshots are written");
+            }
+        }
+    }
     Ok(())
 }
 

@@ -467,6 +467,7 @@ fn storage(settings: &mut Settings<'_>) -> Result<Storage, ConfigError> {
                 .filter(|kib| *kib > 0)
                 .map(|kib| kib * 1024),
         },
+        snapshot_log_percent: settings.factor("snapshot.logFactor")?.unwrap_or(100),
         window: settings
             .number("commitLogCount", 1..=1 << 24)?
             .unwrap_or(500),

@@ -265,6 +265,11 @@ const STORAGE: &[Key] = &[
         "KiB of log between two snapshots",
     ),
     does(
+        "snapshot.logFactor",
+        "1",
+        "log that snapCount waits for, as a share of the last snapshot's size",
+    ),
+    does(
         "commitLogCount",
         "500",
         "transactions kept in memory for members that were away",
