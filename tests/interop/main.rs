@@ -54,7 +54,7 @@ struct Arguments {
     #[arg(long)]
     stage: Option<String>,
     /// Minutes after which a scenario has failed that is not over.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = 20)]
     limit: u64,
 }
 
