@@ -26,7 +26,7 @@ use crate::peers::election::Election;
 use crate::peers::links::{LinkSettings, Links};
 use crate::serve::{ServeError, Stop};
 use crate::shared::{Parts, Shared};
-use crate::snapshots::Snapshooter;
+use crate::snapshots::{self, Snapshooter};
 use crate::vital;
 
 /// Bytes of recent entries kept in memory to bring learners up to date.
@@ -82,11 +82,7 @@ pub(crate) fn start(
     let clock = Clock::start();
     let inbox = Arc::new(Inbox::new());
     let log = Arc::new(LogQueue::default());
-    let snapshot_bytes = recovered
-        .snapshot
-        .as_ref()
-        .and_then(|snapshot| std::fs::metadata(&snapshot.path).ok())
-        .map_or(0, |metadata| metadata.len());
+    let snapshot_bytes = snapshots::size(recovered.snapshot.as_ref());
     let settings = settings(&config, snapshot_bytes, cluster_id);
     let directory = Arc::new(Directory::new(boot.config.clone()));
     let snapshots = disk.store.snapshots();
@@ -121,7 +117,13 @@ pub(crate) fn start(
         disk,
         links: links.clone(),
         queue: log.clone(),
-        snapshooter: Snapshooter::new(shared.clone(), snapshots, boot::random(), on_failure),
+        snapshooter: Snapshooter::new(
+            shared.clone(),
+            snapshots,
+            snapshot_bytes,
+            boot::random(),
+            on_failure,
+        ),
         chores: Chores::start(clock).map_err(failed("the thread for chores"))?,
         waiting: Waiting::default(),
     };

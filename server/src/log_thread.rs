@@ -209,6 +209,7 @@ impl LogThread {
             .remember_rejoin("its log could not be cut as a leader asked")
             .map_err(store_failed("that this member needs a full copy"))?;
         self.store().discard()?;
+        self.snapshooter.start_from(None);
         let tree = boot::empty_tree(&self.shared.config);
         self.replace_tree(tree, DigestLog::default());
         let last = Zxid::ZERO;
@@ -223,7 +224,6 @@ impl LogThread {
             return Ok(());
         };
         self.store().install_snapshot(&staged)?;
-        self.snapshooter.look_again();
         self.reload()?;
         self.shared
             .has_foreign_snapshot
@@ -236,6 +236,8 @@ impl LogThread {
 
     fn reload(&mut self) -> Result<(), LogFailure> {
         let loaded = boot::load(&mut self.disk.store, &self.shared.config)?;
+        self.snapshooter
+            .start_from(loaded.replayed.snapshot.as_ref());
         self.replace_tree(loaded.tree, loaded.digests);
         Ok(())
     }

@@ -47,26 +47,27 @@ pub(crate) struct Snapshooter {
     shared: Arc<Shared>,
     snapshots: Snapshots<RealDisk>,
     running: Arc<AtomicBool>,
-    /// Bytes of the newest one.
-    newest: Arc<AtomicU64>,
+    /// Bytes of the one that a start would read.
+    size: Arc<AtomicU64>,
     due: Amount,
     seed: u64,
     on_failure: Arc<dyn Fn(SnapshotWriteError) + Send + Sync>,
 }
 
 impl Snapshooter {
+    /// `size` is that of the snapshot that this member started from.
     pub(crate) fn new(
         shared: Arc<Shared>,
         snapshots: Snapshots<RealDisk>,
+        size: u64,
         seed: u64,
         on_failure: Arc<dyn Fn(SnapshotWriteError) + Send + Sync>,
     ) -> Self {
-        let newest = newest(&snapshots);
         let mut snapshooter = Self {
             shared,
             snapshots,
             running: Arc::default(),
-            newest: Arc::new(newest.into()),
+            size: Arc::new(size.into()),
             due: Amount::default(),
             seed,
             on_failure,
@@ -82,16 +83,15 @@ impl Snapshooter {
     /// what is written stays in proportion to what is logged, and a start to the tree's size.
     pub(crate) fn is_due(&self, logged: Amount) -> bool {
         let percent = u128::from(self.shared.config.storage.snapshot_log_percent);
-        let worth = u128::from(self.newest.load(Ordering::Relaxed)) * percent / 100;
+        let worth = u128::from(self.size.load(Ordering::Relaxed)) * percent / 100;
         let reached = logged.bytes > self.due.bytes
             || (logged.entries > self.due.entries && u128::from(logged.bytes) >= worth);
         reached && !self.is_running()
     }
 
-    /// Another member's snapshot has taken the place of all.
-    pub(crate) fn look_again(&self) {
-        self.newest
-            .store(newest(&self.snapshots), Ordering::Relaxed);
+    /// The tree was replaced by what this snapshot and the log behind it hold.
+    pub(crate) fn start_from(&self, snapshot: Option<&SnapshotFile>) {
+        self.size.store(size(snapshot), Ordering::Relaxed);
     }
 
     /// Whether one is being written.
@@ -106,12 +106,12 @@ impl Snapshooter {
         let shared = self.shared.clone();
         let snapshots = self.snapshots.clone();
         let running = self.running.clone();
-        let size = self.newest.clone();
+        let newest = self.size.clone();
         let on_failure = self.on_failure.clone();
         let started = vital::thread("snapshot", move || {
             let result = write(&shared, &snapshots);
-            if let Ok(Some(file)) = &result {
-                size.store(bytes_of(file), Ordering::Relaxed);
+            if let Ok(file @ Some(_)) = &result {
+                newest.store(size(file.as_ref()), Ordering::Relaxed);
             }
             running.store(false, Ordering::Release);
             if let Some(done) = done {
@@ -146,15 +146,10 @@ impl Snapshooter {
     }
 }
 
-/// Bytes of the newest snapshot, 0 if there is none.
-fn newest(snapshots: &Snapshots<RealDisk>) -> u64 {
-    // Who cannot list them now will hear of it when the next one is written.
-    let all = snapshots.list().unwrap_or_default();
-    all.first().map_or(0, bytes_of)
-}
-
-fn bytes_of(file: &SnapshotFile) -> u64 {
-    std::fs::metadata(&file.path).map_or(0, |file| file.len())
+/// Bytes of a snapshot's file, 0 if there is none.
+pub(crate) fn size(snapshot: Option<&SnapshotFile>) -> u64 {
+    let metadata = snapshot.and_then(|snapshot| std::fs::metadata(&snapshot.path).ok());
+    metadata.map_or(0, |metadata| metadata.len())
 }
 
 /// Knuth's, for a sequence that only has to differ between members.
