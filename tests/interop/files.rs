@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use tests::dump;
 use tests::ensemble::{Ensemble, Make};
-use tests::load::{Load, Shape};
+use tests::load::{self, Load, Shape};
 use tokio::runtime::Runtime;
 
 use crate::Setting;
@@ -55,8 +55,7 @@ fn moved(setting: &Setting, from: Make, to: Make, compression: &str) -> anyhow::
     let server = original.connect_string();
     // A runtime of its own, whose end is the end of the clients, with what they had not sent.
     Runtime::new()?.block_on(async {
-        let made = tokio::time::timeout(LIMIT, variety(&server)).await;
-        made.context("make znodes of each kind")??;
+        load::within(LIMIT, "make znodes of each kind", variety(&server)).await?;
         let load = Load::start(&server, "moved", &LOAD).await?;
         load.advance(6000, LIMIT).await?;
         original.kill(1)?;
@@ -99,7 +98,7 @@ fn moved(setting: &Setting, from: Make, to: Make, compression: &str) -> anyhow::
 /// Znodes of each kind, with versions, ACLs and gaps.
 async fn variety(server: &str) -> anyhow::Result<()> {
     use zookeeper_client::{Acl, Acls, AuthId, CreateMode, Permission};
-    let client = tests::load::connect(server).await?;
+    let client = load::connect(server).await?;
     let open = CreateMode::Persistent.with_acls(Acls::anyone_all());
     client.create("/kinds", b"", &open).await?;
     client.auth("digest", b"user:secret").await?;

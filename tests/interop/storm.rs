@@ -160,14 +160,13 @@ fn storm(
     let output = loop {
         // Of a process that is killed nothing can be asked any more.
         leader_peak = memory(leader_pid, "VmHWM:").unwrap_or(leader_peak);
-        let is_late = Instant::now() > deadline;
-        if is_late {
-            child.kill().context("end the storm")?;
-        }
-        if is_late || child.try_wait().context("wait for the storm")?.is_some() {
+        if child.try_wait().context("wait for the storm")?.is_some() {
             break child
                 .wait_with_output()
                 .context("read the storm's report")?;
+        }
+        if Instant::now() > deadline {
+            child.kill().context("end the storm")?;
         }
         std::thread::sleep(Duration::from_millis(100));
     };

@@ -32,11 +32,12 @@ fn fill(client: &mut Connection, prefix: &str, count: usize) -> anyhow::Result<(
     Ok(())
 }
 
-fn snapshots(data: &std::path::Path) -> anyhow::Result<usize> {
+/// Files whose names begin so.
+fn files(data: &std::path::Path, prefix: &str) -> anyhow::Result<usize> {
     let names = std::fs::read_dir(data.join("version-2"))?;
     Ok(names
         .filter_map(Result::ok)
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("snapshot."))
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix))
         .count())
 }
 
@@ -64,19 +65,10 @@ fn all_that_was_answered_is_there_after_an_end_by_signal_and_by_kill() -> anyhow
         }
     }
     ensure!(
-        snapshots(&folder.path().join("data"))? > 2,
+        files(&folder.path().join("data"), "snapshot.")? > 2,
         "snapshots were written"
     );
     Ok(())
-}
-
-/// Files of the log, of which each snapshot begins another one.
-fn logs(data: &std::path::Path) -> anyhow::Result<usize> {
-    let names = std::fs::read_dir(data.join("version-2"))?;
-    let names = names.filter_map(Result::ok);
-    Ok(names
-        .filter(|entry| entry.file_name().to_string_lossy().starts_with("log."))
-        .count())
 }
 
 /// Changes one small znode so often.
@@ -97,6 +89,8 @@ fn a_snapshot_of_a_large_tree_waits_for_a_log_that_is_worth_it() -> anyhow::Resu
         let folder = tempfile::tempdir()?;
         let server = Single::start(folder.path(), &format!("snapCount=100\n{setting}"))?;
         let data = folder.path().join("data");
+        // Each snapshot begins another file of the log.
+        let logs = || files(&data, "log.");
         let mut client = Connection::connect(server.client, SessionId::NONE)?;
         for number in 0..40 {
             let large = new(&format!("/large-{number}"), vec![7; 100_000]);
@@ -105,14 +99,14 @@ fn a_snapshot_of_a_large_tree_waits_for_a_log_that_is_worth_it() -> anyhow::Resu
         assert_eq!(error(&mut client, create("/small", 0))?, 0);
         // The first snapshot, which nothing is compared with.
         change(&mut client, 200)?;
-        let before = logs(&data)?;
+        let before = logs()?;
         if waits {
             // 20 times `snapCount`, and a tenth of the tree.
             change(&mut client, 2000)?;
-            assert_eq!(logs(&data)?, before, "it waits");
+            assert_eq!(logs()?, before, "it waits");
         } else {
             let deadline = Instant::now() + Duration::from_secs(60);
-            while logs(&data)? < before + 4 {
+            while logs()? < before + 4 {
                 change(&mut client, 200)?;
                 ensure!(Instant::now() < deadline, "snapshots are written");
             }

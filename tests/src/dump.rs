@@ -22,8 +22,7 @@ pub type Dump = BTreeMap<String, String>;
 /// # Errors
 /// If the server cannot be reached, or an answer is missing after two minutes.
 pub async fn dump(server: &str) -> anyhow::Result<Dump> {
-    let whole = tokio::time::timeout(LIMIT, walk(server)).await;
-    whole.with_context(|| format!("read the tree of {server} in {LIMIT:?}"))?
+    load::within(LIMIT, &format!("read the tree of {server}"), walk(server)).await
 }
 
 async fn walk(server: &str) -> anyhow::Result<Dump> {

@@ -113,11 +113,14 @@ impl Load {
     /// answered in two minutes.
     pub async fn stop(mut self) -> anyhow::Result<Acknowledged> {
         self.stop.store(true, Ordering::Relaxed);
-        let ends = futures::future::join_all(std::mem::take(&mut self.clients));
-        let ends = tokio::time::timeout(LIMIT, ends).await;
-        for end in ends.with_context(|| format!("the last writes are not answered in {LIMIT:?}"))? {
-            end.context("a client panicked")??;
-        }
+        let clients = std::mem::take(&mut self.clients);
+        let ends = async {
+            for client in clients {
+                client.await.context("a client panicked")??;
+            }
+            Ok(())
+        };
+        within(LIMIT, "have the last writes answered", ends).await?;
         self.take()
     }
 
@@ -199,6 +202,19 @@ impl Writer {
     }
 }
 
+/// Does something, at most for `limit`: the client library's own limits do not hold always.
+///
+/// # Errors
+/// As it does, or if it takes longer.
+pub async fn within<T>(
+    limit: Duration,
+    what: &str,
+    work: impl Future<Output = anyhow::Result<T>>,
+) -> anyhow::Result<T> {
+    let outcome = tokio::time::timeout(limit, work).await;
+    outcome.with_context(|| format!("{what} in {limit:?}"))?
+}
+
 /// A client of these servers, with a session of ten seconds.
 ///
 /// # Errors
@@ -219,8 +235,12 @@ pub async fn connect(servers: &str) -> anyhow::Result<Client> {
 /// # Errors
 /// Names what is missing or different. If it is not read in two minutes.
 pub async fn verify(servers: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {
-    let all = tokio::time::timeout(LIMIT, compare(servers, acknowledged)).await;
-    all.with_context(|| format!("read what was acknowledged in {LIMIT:?}"))?
+    within(
+        LIMIT,
+        "read what was acknowledged",
+        compare(servers, acknowledged),
+    )
+    .await
 }
 
 async fn compare(servers: &str, acknowledged: &Acknowledged) -> anyhow::Result<()> {

@@ -208,7 +208,7 @@ impl Connection {
         self.serve(out);
         self.count(out.len());
         // Room for answers is as good as news: what waited for it is served in another round.
-        progress |= self.unsent.len() + out.len() >= UNSENT_BYTES;
+        progress |= self.is_full(out);
         let flushed = self.flush(cx, out);
         self.mailbox.set_unsent(self.unsent.len());
         match flushed {
@@ -245,7 +245,12 @@ impl Connection {
     }
 
     fn has_room(&self) -> bool {
-        self.unsent.len() < UNSENT_BYTES
+        !self.is_full(&[])
+    }
+
+    /// No more is to be answered before some of this has been taken.
+    fn is_full(&self, out: &[u8]) -> bool {
+        self.unsent.len() + out.len() >= UNSENT_BYTES
     }
 
     /// Takes what is complete of what has come. Returns the writes among it.
@@ -531,7 +536,7 @@ impl Connection {
     fn serve(&mut self, out: &mut Vec<u8>) {
         while matches!(self.phase, Phase::Serving | Phase::Draining)
             && self.exchange.due(out).is_some()
-            && out.len() + self.unsent.len() < UNSENT_BYTES
+            && !self.is_full(out)
         {
             let shared = self.shared.clone();
             let tree = shared.tree.read();
@@ -541,7 +546,7 @@ impl Connection {
             }
             // What the tree shows has its events in the mailbox: they go first.
             while self.take_mail(out) {
-                if out.len() + self.unsent.len() >= UNSENT_BYTES {
+                if self.is_full(out) {
                     return;
                 }
             }
